@@ -1,0 +1,1 @@
+"""What follows from snapshots: pure derivers, each (state, snapshot) → (state, records)."""

@@ -1,0 +1,1 @@
+"""The plumbing beside the road: clock, log, metrics, redaction, retry, supervision, systemd."""

@@ -1,0 +1,1 @@
+"""A car and a fake maker's cloud: for the demo, for tests, for rehearsing an outage."""

@@ -1,0 +1,110 @@
+"""The seam to a maker's cloud: who is asked, and what came back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from poller.runtime.clock import Clock
+from poller.vehicle.answer import Answer
+from poller.vehicle.snapshot import Snapshot
+
+__all__ = ["Answer", "LoginState", "Memory", "Source", "SourceContext", "Target"]
+
+Steering = Literal["left", "right"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One vehicle at one source. `ref` tells several captured answers of one vehicle apart."""
+
+    vin: str
+    ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginState:
+    """What is known of a source's login without asking anybody.
+
+    `version` changes whenever a new login is stored, by this process or another: a source that
+    waits for a human is asked again when it differs. `expires_at`: when the login itself ends.
+    """
+
+    version: str = ""
+    expires_at: datetime | None = None
+
+
+class Memory(Protocol):
+    """A few small JSON values that survive a restart; the journal keeps them."""
+
+    async def recall(self, key: str) -> dict[str, Any] | None:
+        """The value last remembered under `key`, or None."""
+        ...
+
+    async def remember(self, key: str, value: Mapping[str, Any]) -> None:
+        """Store `value`; when this returns it is on disk. Raises JournalError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What every source is built with.
+
+    `directory`: the data directory; logins live in ``accounts/`` below it. `base`: the folder of
+    the configuration file, from which its relative paths count. `timezone`: for times of day in
+    answers. `steering`: VIN → side, where the owner set it.
+    """
+
+    clock: Clock
+    memory: Memory
+    directory: Path
+    base: Path
+    timezone: tzinfo
+    steering: Mapping[str, Steering] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Source(Protocol):
+    """An account that knows vehicles. Constructing opens nothing."""
+
+    @property
+    def name(self) -> str:
+        """The table's name in the configuration."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """The type: mybmw, cardata, command, recorded."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """Kind and account, the key of back-off and login: the same after a rename of the table."""
+        ...
+
+    async def open(self) -> None:
+        """Make ready; asks nobody."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections; may be called twice."""
+        ...
+
+    def login_state(self) -> LoginState:
+        """The stored login, read cheaply from disk; ``LoginState()`` where none is needed."""
+        ...
+
+    async def targets(self) -> Sequence[Target]:
+        """What there is to poll, cached where asking costs. Raises SourceError."""
+        ...
+
+    async def fetch(self, target: Target) -> Answer:
+        """Ask for one vehicle; understands nothing. Raises SourceError."""
+        ...
+
+    def parse(self, answer: Answer) -> Snapshot:
+        """Understand an answer, also one fetched long ago; no I/O. Raises only MalformedAnswer."""
+        ...

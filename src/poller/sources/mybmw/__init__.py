@@ -1,0 +1,1 @@
+"""The MyBMW app's API: settings, login, calls, what the answers mean."""

@@ -1,0 +1,1 @@
+"""The words: signals, readings, snapshots and the records that travel. No I/O, standard library only."""

@@ -1,0 +1,1 @@
+"""Page, API, metrics and health over HTTP; and the control socket."""
