@@ -26,7 +26,9 @@ def seconds(value: Any) -> float:
     """Seconds from "90s", "5m", "1h30m", "730d" or a plain number. ValueError says how to write it."""
     if isinstance(value, bool):
         raise ValueError('expected a duration such as "5m" or a number of seconds')
-    if isinstance(value, int | float) or (isinstance(value, str) and re.fullmatch(r"\d+(?:\.\d+)?", value.strip())):
+    if isinstance(value, int | float) or (
+        isinstance(value, str) and re.fullmatch(r"\d+(?:\.\d+)?", value.strip())
+    ):
         number = float(value)
     elif isinstance(value, str) and _DURATION.fullmatch(value.strip()):
         number = _written_seconds(value.strip())
