@@ -10,10 +10,49 @@ MASK = "…"
 
 #: Names of values that are secret or personal, wherever they turn up (compared in lower case).
 SECRET_KEYS = frozenset(
-    ["password", "passwd", "secret", "token", "access_token", "refresh_token", "id_token", "authorization", "hcaptchatoken", "captcha_token", "client_secret", "clientsecret", "code", "code_verifier", "cookie", "gcid", "usid", "username", "user", "email"]
+    [
+        "password",
+        "passwd",
+        "secret",
+        "token",
+        "access_token",
+        "refresh_token",
+        "id_token",
+        "authorization",
+        "hcaptchatoken",
+        "captcha_token",
+        "client_secret",
+        "clientsecret",
+        "code",
+        "code_verifier",
+        "cookie",
+        "gcid",
+        "usid",
+        "username",
+        "user",
+        "email",
+    ]
 )
 PERSONAL_KEYS = frozenset(
-    ["latitude", "longitude", "lat", "lon", "lng", "heading", "formatted", "address", "street", "streetnumber", "city", "postalcode", "phone", "licenseplate", "latitude_degrees", "longitude_degrees", "heading_degrees"]
+    [
+        "latitude",
+        "longitude",
+        "lat",
+        "lon",
+        "lng",
+        "heading",
+        "formatted",
+        "address",
+        "street",
+        "streetnumber",
+        "city",
+        "postalcode",
+        "phone",
+        "licenseplate",
+        "latitude_degrees",
+        "longitude_degrees",
+        "heading_degrees",
+    ]
 )
 
 _VIN = re.compile(r"\b(?=[A-HJ-NPR-Z0-9]*\d)[A-HJ-NPR-Z0-9]{10}([A-HJ-NPR-Z0-9]{7})\b", re.IGNORECASE)

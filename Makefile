@@ -1,0 +1,82 @@
+# The verbs people type. Everything happens in .venv, which make builds by itself from a Python >= 3.11.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  "$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$p" && break; done)
+ARGS ?=
+SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+DOCKER ?= docker
+IMAGE ?= bmw-poller
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+RUNTIME := .venv/.runtime
+DEV := .venv/.dev
+
+.PHONY: help demo test soak system check fix coverage docs lock image clean
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(RUNTIME) ## the daemon against simulated cars; prints the page's address
+	$(BIN)/poller demo $(ARGS)
+
+test: $(DEV) ## all tests, below three minutes on two cores
+	$(BIN)/pytest -q -n 2 --timeout 90 --session-timeout 180 $(ARGS)
+
+soak: $(DEV) ## the same promises at full size, in random order of faults; SEED=… repeats a run
+	@echo "seed: $(SEED)   (again: make soak SEED=$(SEED))"
+	$(BIN)/pytest -m soak -n 2 --seed $(SEED) --hypothesis-seed $(SEED) $(ARGS)
+
+system: $(DEV) ## tests that need real systemd, Prometheus, a container engine or a browser
+	$(BIN)/pytest -m system -rs $(ARGS)
+
+check: $(DEV) ## linter, formatter, types, direction of imports, freshness of the locks
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/lock.py --check
+
+fix: $(DEV) ## let the linter and the formatter mend what they can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+coverage: $(DEV) ## the tests, with branch coverage
+	$(BIN)/pytest -q -n 2 --cov --cov-report=term $(ARGS)
+
+docs: $(DEV) ## write docs/signals.md from the catalogue
+	$(BIN)/python tools/signals_page.py
+
+lock: ## write the hashed locks from pyproject.toml; ARGS=--upgrade takes newer versions
+	@$(require-python)
+	$(PYTHON) -m venv .venv/lock
+	.venv/lock/bin/python -m pip --quiet --disable-pip-version-check install uv==0.13.9
+	.venv/lock/bin/python tools/lock.py $(ARGS)
+
+image: ## the container image
+	$(DOCKER) build -t $(IMAGE) $(ARGS) .
+
+clean: ## remove .venv and what the tools left behind
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+
+define require-python
+test -n "$(PYTHON)" || { echo 'poller needs Python 3.11 or newer with venv (Debian: apt install python3-venv).'; \
+  echo 'If it is somewhere else: make PYTHON=/path/to/python3.12 …'; exit 1; } >&2
+endef
+
+.venv/pyvenv.cfg:
+	@$(require-python)
+	@echo "Making .venv with $(PYTHON) (once) …"
+	@$(PYTHON) -m venv --clear .venv
+
+$(RUNTIME): .venv/pyvenv.cfg requirements.txt requirements-build.txt pyproject.toml
+	@echo "Installing poller into .venv …"
+	@$(PIP) --require-hashes -r requirements.txt
+	@$(PIP) --require-hashes -r requirements-build.txt
+	@$(PIP) --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements-dev.txt
+	@echo "Installing the tools for tests and checks into .venv …"
+	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,150 @@
+"""One poll: fetch, keep raw, parse, derive, append; then tell those who show the newest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from poller.derive.base import Deriver
+from poller.errors import JournalFull, MalformedAnswer, SourceError, SourceUnavailable
+from poller.journal.base import Entry, Journal
+from poller.runtime import log
+from poller.runtime.metrics import Metrics
+from poller.sinks.base import LiveSink
+from poller.sources.base import Answer, Source, Target
+from poller.vehicle.fleet import Fleet
+from poller.vehicle.privacy import short_vin
+from poller.vehicle.records import Record, snapshot_of, snapshot_record
+from poller.vehicle.snapshot import Snapshot
+
+
+class Collector:
+    """Carries an answer from its source into the journal.
+
+    `committed` is called after each commit, so that deliveries wake up.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        derivers: Sequence[Deriver],
+        fleet: Fleet,
+        live: Sequence[LiveSink],
+        metrics: Metrics,
+        committed: Callable[[], None],
+    ) -> None:
+        self._journal = journal
+        self._derivers = derivers
+        self._fleet = fleet
+        self._live = live
+        self._metrics = metrics
+        self._committed = committed
+        self._state: dict[str, Mapping[str, Any]] = {}
+        self._known_unknown: set[tuple[str, str]] = set()
+        self._logger = log.get("collect")
+
+    async def poll(self, source: Source, target: Target) -> Record:
+        """Ask for one vehicle and make it safe. Raises SourceError; the failure is counted and shown.
+
+        An answer that cannot be parsed is kept in quarantine. When this returns, the record is on disk.
+        """
+        self._metrics.polls.labels(source.name).inc()
+        try:
+            answer = await source.fetch(target)
+            snapshot = await self._parse(source, answer)
+            record = await self._store(answer, snapshot)
+        except SourceError as error:
+            self._metrics.count_poll_failure(source.name, error.reason)
+            self._fleet.mark_failed(target.vin, source.name)
+            await self._publish(target.vin)
+            raise
+        if self._fleet.update(snapshot):
+            await self._publish(snapshot.vin)
+        self._logger.debug(
+            "poll.completed", source=source.name, vehicle=short_vin(target.vin), record=record.id
+        )
+        return record
+
+    def count_failed_round(self, source: Source, error: SourceError) -> None:
+        """Count a poll that failed before any vehicle was known."""
+        self._metrics.polls.labels(source.name).inc()
+        self._metrics.count_poll_failure(source.name, error.reason)
+
+    async def restore(self) -> None:
+        """Show what the journal holds: the newest snapshot of each vehicle, with its age."""
+        for record in await self._journal.newest():
+            self._fleet.update(snapshot_of(record), up=None)
+        for view in self._fleet.views():
+            await self._publish(view.vin)
+
+    async def retire(self, source: Source, vins: frozenset[str]) -> None:
+        """Forget vehicles that the source does not list any more."""
+        for vin in self._fleet.vins_of(source.name) - vins:
+            self._fleet.retire(vin, source.name)
+            await self._publish(vin)
+
+    async def _parse(self, source: Source, answer: Answer) -> Snapshot:
+        try:
+            snapshot = source.parse(answer)
+        except MalformedAnswer as error:
+            await self._quarantine(source, answer, error.message)
+            raise
+        except Exception as error:
+            # A bug of ours must not cost the answer; it is parsed again after the fix.
+            self._logger.exception("answer.unparsable", source=source.name)
+            await self._quarantine(source, answer, f"internal error: {type(error).__name__}")
+            raise MalformedAnswer("the answer met a bug in the parser and was kept") from error
+        self._count_unknown(source, snapshot)
+        return snapshot
+
+    async def _quarantine(self, source: Source, answer: Answer, reason: str) -> None:
+        await self._append(Entry(answer=answer, quarantine=reason))
+        self._metrics.quarantined.inc()
+        self._logger.warning("answer.quarantined", source=source.name, reason=reason)
+
+    async def _store(self, answer: Answer, snapshot: Snapshot) -> Record:
+        record = snapshot_record(snapshot, answer)
+        derived, state = await self._derive(snapshot)
+        await self._append(Entry(answer=answer, records=(record, *derived), state=state))
+        # Only what is on disk may be built upon.
+        self._state.update(state)
+        return record
+
+    async def _append(self, entry: Entry) -> None:
+        try:
+            await self._journal.append(entry)
+        except JournalFull as error:
+            raise SourceUnavailable(error.message, hint=error.hint, reason="journal") from error
+        self._committed()
+
+    async def _derive(self, snapshot: Snapshot) -> tuple[list[Record], dict[str, Mapping[str, Any]]]:
+        records: list[Record] = []
+        states: dict[str, Mapping[str, Any]] = {}
+        for deriver in self._derivers:
+            key = f"derive:{deriver.name}:{snapshot.vin}"
+            if key not in self._state:
+                self._state[key] = await self._journal.recall(key) or {}
+            try:
+                states[key], derived = deriver.derive(self._state[key], snapshot)
+            except Exception:
+                self._metrics.derive_failures.labels(deriver.name).inc()
+                self._logger.exception("derive.failed", deriver=deriver.name)
+                continue
+            records.extend(derived)
+        return records, states
+
+    def _count_unknown(self, source: Source, snapshot: Snapshot) -> None:
+        for signal, token in snapshot.unknown_tokens:
+            self._metrics.unknown_tokens.labels(signal).inc()
+            if (signal, token) not in self._known_unknown and len(self._known_unknown) < 500:
+                self._known_unknown.add((signal, token))
+                self._logger.info("token.unknown", source=source.name, signal=signal, value=token)
+
+    async def _publish(self, vin: str) -> None:
+        view = self._fleet.view(vin)
+        for sink in self._live:
+            if view is None:
+                await sink.retire(vin)
+            else:
+                await sink.publish(view)

@@ -1,0 +1,199 @@
+"""The road as configured: sources, collector, deliveries and sinks, built and run together.
+
+`app` owns what outlives a reload (journal, web, metrics); a reload swaps one road for another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from poller.collect import Collector
+from poller.deliver import Delivery
+from poller.derive import DERIVERS
+from poller.errors import JournalError, SinkError, SourceError
+from poller.journal.base import Journal
+from poller.runtime import log
+from poller.runtime.atomic import write_atomic
+from poller.runtime.clock import Clock
+from poller.runtime.metrics import Metrics
+from poller.runtime.pulse import Pulse
+from poller.runtime.supervise import supervise
+from poller.schedule.rounds import Rounds
+from poller.schedule.timer import Timer
+from poller.settings import Loaded, Settings
+from poller.sinks import BUILDERS as SINKS
+from poller.sinks import LIVE_KINDS
+from poller.sinks.base import LiveSink, QueuedSink, SinkContext
+from poller.sources import BUILDERS as SOURCES
+from poller.sources.base import Source, SourceContext
+from poller.vehicle.fleet import Fleet
+from poller.vehicle.privacy import Rendering
+
+
+class Road:
+    """Everything between the clock and the sinks, for one set of settings. Constructing opens nothing."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        journal: Journal,
+        clock: Clock,
+        metrics: Metrics,
+        pulse: Pulse,
+        on_jump: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self.settings: Settings = loaded.settings
+        self._base = loaded.base
+        self._journal = journal
+        self._clock = clock
+        self._metrics = metrics
+        self._pulse = pulse
+        self.fleet = Fleet()
+        self._key = b""
+        self.timer = Timer(clock, on_jump)
+        self.sources: dict[str, Source] = {}
+        self.rounds: dict[str, Rounds] = {}
+        self.live: dict[str, LiveSink] = {}
+        self.deliveries: dict[str, Delivery] = {}
+        self._queued: dict[str, QueuedSink] = {}
+        self.collector: Collector
+        self._logger = log.get("app")
+
+    @staticmethod
+    def queued_names(settings: Settings) -> list[str]:
+        """The sinks that need a cursor."""
+        return [name for name, sink in settings.sinks.items() if kind_of(sink) not in LIVE_KINDS]
+
+    def rendering(self, sink: Any) -> Rendering:
+        """How a sink with these settings may see vehicles and records."""
+        return Rendering(self.settings.names, sink.location, sink.vin, self._key)
+
+    async def open(self) -> None:
+        """Build and open every part; a part that cannot be opened is logged and tried again by its task."""
+        settings = self.settings
+        self._key = await asyncio.to_thread(installation_key, settings.data_dir)
+        self._build_sinks(settings)
+        self.collector = Collector(
+            self._journal,
+            derivers=DERIVERS,
+            fleet=self.fleet,
+            live=list(self.live.values()),
+            metrics=self._metrics,
+            committed=self.wake,
+        )
+        self._build_sources(settings)
+        for sink in (*self._queued.values(), *self.live.values()):
+            try:
+                await sink.open()
+            except SinkError as error:
+                self._logger.warning("sink.not_opened", sink=sink.name, error=error.message, hint=error.hint)
+        for source in self.sources.values():
+            await source.open()
+        for rounds in self.rounds.values():
+            await rounds.open()
+        await self.collector.restore()
+
+    async def close(self) -> None:
+        """Close in reverse; may be called twice."""
+        for part in (*self.sources.values(), *self.live.values(), *self._queued.values()):
+            with contextlib.suppress(SourceError, SinkError):
+                await part.close()
+
+    def wake(self) -> None:
+        """There is something new in the journal."""
+        for delivery in self.deliveries.values():
+            delivery.wake()
+
+    def start(self, stop: asyncio.Event) -> list[asyncio.Task[None]]:
+        """Start one supervised task per source and queued sink, and the timer."""
+
+        def task(name: str, run: Callable[[asyncio.Event], Any]) -> asyncio.Task[None]:
+            supervised = supervise(name, run, stop=stop, clock=self._clock, metrics=self._metrics)
+            return asyncio.create_task(supervised, name=name)
+
+        tasks = [task(f"deliver:{name}", delivery.run) for name, delivery in self.deliveries.items()]
+        for name, rounds in self.rounds.items():
+            tasks.append(task(f"source:{name}", rounds.run))
+            interval = self._interval(name)
+            jitter = min(self.settings.poll.jitter, interval / 2)
+            self.timer.add(
+                name, rounds.mark_due, interval=interval, jitter=jitter, last_attempt=rounds.last_attempt
+            )
+        self.timer.start()
+        tasks.append(task("clock", lambda stop: self.timer.watch(stop, lambda: self._pulse.beat("clock"))))
+        return tasks
+
+    def _build_sources(self, settings: Settings) -> None:
+        context = SourceContext(
+            clock=self._clock,
+            memory=self._journal,
+            directory=settings.data_dir,
+            base=self._base,
+            timezone=settings.display.zone,
+            steering={v.vin: v.steering for v in settings.vehicles.values() if v.steering},
+        )
+        for name, source_settings in settings.sources.items():
+            source = SOURCES[kind_of(source_settings)](name, source_settings, context)
+            self.sources[name] = source
+            self._metrics.declare_source(name)
+            self.rounds[name] = Rounds(
+                source,
+                poll=self.collector.poll,
+                memory=self._journal,
+                clock=self._clock,
+                interval=self._interval(name),
+                may_collect=self._may_collect,
+                listed=self.collector.retire,
+                failed=self.collector.count_failed_round,
+            )
+
+    def _build_sinks(self, settings: Settings) -> None:
+        for name, sink_settings in settings.sinks.items():
+            rendering = self.rendering(sink_settings)
+            context = SinkContext(self._clock, settings.data_dir, rendering)
+            sink = SINKS[kind_of(sink_settings)](name, sink_settings, context)
+            if not isinstance(sink, QueuedSink):
+                self.live[name] = sink
+                continue
+            self._queued[name] = sink
+            self._metrics.declare_sink(name)
+            self.deliveries[name] = Delivery(
+                name, sink, self._journal, self._clock, rendering, sink_settings, self._metrics
+            )
+
+    async def _may_collect(self) -> bool:
+        if self.settings.journal.when_full != "stop_collecting":
+            return True
+        try:
+            return not (await self._journal.stats()).full
+        except JournalError:
+            return False
+
+    def _interval(self, source: str) -> float:
+        own: float | None = self.settings.sources[source].interval
+        return own or self.settings.poll.interval
+
+
+def kind_of(settings: Any) -> str:
+    """The `type` of a source's or sink's table."""
+    kind: str = settings.type
+    return kind
+
+
+def installation_key(data_dir: Path) -> bytes:
+    """The secret of this installation, made at the first start; VIN hashes depend on it."""
+    path = data_dir / "installation.key"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        key = secrets.token_bytes(32)
+        write_atomic(path, key)
+        return key
+
+

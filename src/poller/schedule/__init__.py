@@ -1,0 +1,1 @@
+"""When: due times from interval, jitter, back-off and the last attempt."""

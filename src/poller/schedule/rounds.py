@@ -1,0 +1,239 @@
+"""One task per source: waits until it is due, asks for each vehicle, remembers how it went."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from poller.errors import (
+    LoginRequired,
+    RateLimited,
+    SourceBlocked,
+    SourceError,
+)
+from poller.runtime import log
+from poller.runtime.clock import Clock, wait
+from poller.runtime.status import Failure, SourceStatus
+from poller.schedule.backoff import BackOff
+from poller.sources.base import Memory, Source, Target
+from poller.vehicle.records import milliseconds, parse_time, rfc3339
+
+#: How often a source that waits for a human looks whether a new login is stored (real seconds).
+LOGIN_LOOK = 10.0
+#: A source may miss this many polls before it counts as not ready.
+ALLOWED_MISSES = 3
+
+State = Literal["starting", "ok", "backing_off", "login_required", "blocked", "failing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one round went: vehicles that gave a snapshot, and the error that counts for the account."""
+
+    good: int = 0
+    bad: int = 0
+    error: SourceError | None = None
+
+
+class Rounds:
+    """Polls one source when marked due. `poll` is `collect.Collector.poll`; it raises SourceError.
+
+    `may_collect` answers whether the journal has room: what cannot be kept is not asked for.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        poll: Callable[[Source, Target], Awaitable[object]],
+        memory: Memory,
+        clock: Clock,
+        interval: float,
+        may_collect: Callable[[], Awaitable[bool]],
+        listed: Callable[[Source, frozenset[str]], Awaitable[None]],
+        failed: Callable[[Source, SourceError], None],
+    ) -> None:
+        self._source = source
+        self._poll = poll
+        self._memory = memory
+        self._clock = clock
+        self._interval = interval
+        self._may_collect = may_collect
+        self._listed = listed
+        self._failed = failed
+        self._due = asyncio.Event()
+        self._idle = asyncio.Lock()
+        self._backoff = BackOff()
+        self._logger = log.get("schedule", source=source.name)
+        self._status = SourceStatus(
+            name=source.name, kind=source.kind, state="starting", allowed_age=interval * ALLOWED_MISSES
+        )
+
+    async def open(self) -> None:
+        """Read back-off and last attempt from the memory."""
+        self._backoff = BackOff.from_json(await self._memory.recall(self._key("backoff")))
+        attempt = await self._memory.recall(self._key("attempt")) or {}
+        self._status = replace(
+            self._status,
+            last_attempt_at=_time(attempt.get("at")),
+            last_success_at=_time(attempt.get("success")),
+            consecutive_failures=self._backoff.failures,
+            state=self._state(),
+        )
+
+    @property
+    def status(self) -> SourceStatus:
+        """How the source stands."""
+        login = self._source.login_state()
+        return replace(self._status, login_expires_at=login.expires_at)
+
+    @property
+    def last_attempt(self) -> datetime | None:
+        """When the source was last asked, also before a restart."""
+        return self._status.last_attempt_at
+
+    @property
+    def not_before(self) -> datetime | None:
+        """The end of the back-off, if one is on."""
+        return self._backoff.until
+
+    def mark_due(self) -> None:
+        """The timer's call: poll soon, in the source's own task."""
+        self._due.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Poll whenever due, until `stop`; a round in flight when it comes is finished."""
+        while True:
+            await self._next_due(stop)
+            if stop.is_set():
+                return
+            self._due.clear()
+            if self._allowed():
+                await self.round(stop)
+
+    async def round(self, stop: asyncio.Event | None = None) -> Outcome:
+        """Ask for every vehicle now, whatever the back-off says; never two rounds at once."""
+        async with self._idle:
+            if not await self._may_collect():
+                return Outcome()
+            started = self._clock.monotonic()
+            await self._note_attempt()
+            outcome = await self._ask_all(stop)
+            self._status = replace(self._status, last_duration=self._clock.monotonic() - started)
+            await self._conclude(outcome)
+            return outcome
+
+    async def _next_due(self, stop: asyncio.Event) -> None:
+        """Wait for the timer, or for a new login while one is missing."""
+        while not (self._due.is_set() or stop.is_set()):
+            both = asyncio.Event()
+            tasks = [asyncio.create_task(_then(event, both)) for event in (stop, self._due)]
+            waiting = self._backoff.login_version is not None
+            await wait(both, self._clock, LOGIN_LOOK * self._clock.rate if waiting else None)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if waiting and self._allowed():
+                self._logger.info("login.found")
+                return
+
+    def _allowed(self) -> bool:
+        return self._backoff.allows(self._clock.now(), self._source.login_state().version)
+
+    async def _ask_all(self, stop: asyncio.Event | None) -> Outcome:
+        try:
+            targets = await self._source.targets()
+        except SourceError as error:
+            self._failed(self._source, error)
+            return Outcome(error=error)
+        vins = frozenset(target.vin for target in targets)
+        await self._listed(self._source, vins)
+        good, last = 0, None
+        for target in targets:
+            if stop is not None and stop.is_set():
+                break
+            try:
+                await self._poll(self._source, target)
+                good += 1
+            except SourceError as error:
+                last = error
+                if isinstance(error, RateLimited | LoginRequired):
+                    # These speak for the account; the next vehicle would only make it worse.
+                    return Outcome(good, len(targets) - good, error)
+        return Outcome(good, len(targets) - good, last)
+
+    async def _note_attempt(self) -> None:
+        now = milliseconds(self._clock.now())
+        self._status = replace(self._status, last_attempt_at=now)
+        success = self._status.last_success_at
+        await self._memory.remember(
+            self._key("attempt"),
+            {"at": rfc3339(now), "success": rfc3339(success) if success else None},
+        )
+
+    async def _conclude(self, outcome: Outcome) -> None:
+        before = self._backoff
+        error = outcome.error
+        speaks_for_account = isinstance(error, RateLimited | LoginRequired)
+        if error is None or (outcome.good and not speaks_for_account):
+            self._backoff = BackOff()
+        else:
+            self._backoff = before.after(
+                error,
+                now=self._clock.now(),
+                interval=self._interval,
+                login_version=self._source.login_state().version,
+            )
+        if self._backoff != before:
+            await self._memory.remember(self._key("backoff"), self._backoff.to_json())
+        self._note(outcome, recovered=before.failures > 0 and self._backoff.failures == 0)
+
+    def _note(self, outcome: Outcome, *, recovered: bool) -> None:
+        error, now = outcome.error, self._clock.now()
+        failure = None
+        if error is not None:
+            failure = Failure(now, error.reason, error.message, error.hint)
+            self._log_change(error)
+        elif recovered:
+            self._logger.info("source.recovered", after_failures=self._status.consecutive_failures)
+        success = error is None or outcome.good > 0
+        self._status = replace(
+            self._status,
+            state=self._state(error),
+            failure=failure,
+            consecutive_failures=self._backoff.failures,
+            last_success_at=now if success else self._status.last_success_at,
+        )
+
+    def _log_change(self, error: SourceError) -> None:
+        shown = self._status.failure
+        if shown is not None and (shown.reason, shown.message) == (error.reason, error.message):
+            return
+        event = "login.required" if isinstance(error, LoginRequired) else "source.unavailable"
+        self._logger.warning(event, reason=error.reason, error=error.message, hint=error.hint)
+
+    def _state(self, error: SourceError | None = None) -> State:
+        if self._backoff.login_version is not None:
+            return "login_required"
+        if isinstance(error, SourceBlocked) or self._backoff.reason == SourceBlocked.reason:
+            return "blocked"
+        if self._backoff.until is not None:
+            return "backing_off"
+        if error is not None:
+            return "failing"
+        return "ok" if self._status.last_success_at else "starting"
+
+    def _key(self, what: str) -> str:
+        return f"{what}:{self._source.account}"
+
+
+async def _then(event: asyncio.Event, other: asyncio.Event) -> None:
+    await event.wait()
+    other.set()
+
+
+def _time(raw: Any) -> datetime | None:
+    return parse_time(raw) if isinstance(raw, str) else None

@@ -1,0 +1,77 @@
+"""What all tests share: a clean environment, the captured answers beside the checkout, sizes and seed."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Run only when asked for: marker → why it is skipped otherwise.
+ON_DEMAND = {"soak": "full size: make soak", "system": "needs a real system: make system"}
+_OURS = ("POLLER_", "AXIOM_", "XDG_")
+_FOREIGN = {
+    "http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir", "notify_socket",
+    "watchdog_usec", "watchdog_pid", "state_directory", "runtime_directory", "credentials_directory",
+}  # fmt: skip
+
+hypothesis.settings.register_profile("plain", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("soak", deadline=None, database=None, print_blob=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="run the full sizes too")
+    parser.addoption("--system", action="store_true", help="run the tests that need a real system too")
+    parser.addoption("--seed", type=int, default=1, help="seed of everything random (default: 1)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("soak" if _wanted(config, "soak") else "plain")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"seed: {config.getoption('seed')}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for marker, reason in ON_DEMAND.items():
+        if _wanted(config, marker):
+            continue
+        for item in items:
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _wanted(config: pytest.Config, marker: str) -> bool:
+    return config.getoption(marker) or marker in config.getoption("markexpr")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing of the developer's own environment or home reaches a test or a process it starts."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(_OURS) or name.lower() in _FOREIGN:
+                patch.delenv(name)
+        patch.setenv("HOME", str(home))
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real cars' captured answers, which lies beside the checkout and not in it."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("no ../shared with captured answers beside this checkout")
+    return folder
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Randomness that `--seed` repeats; each test has its own stream."""
+    return random.Random(f"{request.config.getoption('seed')} {request.node.nodeid}")
