@@ -13,3 +13,5 @@ it anywhere. Everything after the journal can be done again.
 """
 
 __version__ = "0.1.0"
+#: No clock is right that shows an earlier day.
+__released__ = "2026-11-21T00:00:00Z"

@@ -13,6 +13,7 @@
       SinkError
         SinkUnavailable(until)   keep the batch, back off
         SinkMisconfigured        hold this sink, readiness red, others go on
+        BatchRefused(sent)       send fewer at once; refused alone, a record is a dead letter
       JournalError
         JournalFull              collecting goes on as the policy says, readiness red
         JournalLocked            another daemon owns the data directory
@@ -140,6 +141,17 @@ class SinkMisconfigured(SinkError):
     """The sink refuses us until its settings are mended; its queue is held."""
 
     reason = "misconfigured"
+
+
+class BatchRefused(SinkError):
+    """The sink refuses this batch as a whole."""
+
+    reason = "refused"
+
+    def __init__(self, message: str | None = None, *, sent: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        #: How many records, counted from the first, were in what was refused.
+        self.sent = sent
 
 
 class JournalError(PollerError):

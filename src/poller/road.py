@@ -30,7 +30,7 @@ from poller.sinks import BUILDERS as SINKS
 from poller.sinks import LIVE_KINDS
 from poller.sinks.base import LiveSink, QueuedSink, SinkContext
 from poller.sources import BUILDERS as SOURCES
-from poller.sources.base import Source, SourceContext
+from poller.sources.base import Memory, Source, SourceContext
 from poller.vehicle.fleet import Fleet
 from poller.vehicle.privacy import Rendering
 
@@ -46,14 +46,16 @@ class Road:
         clock: Clock,
         metrics: Metrics,
         pulse: Pulse,
-        on_jump: Callable[[float], None] = lambda _: None,
+        on_jump: Callable[[float], None],
+        clock_set: Callable[[], bool],
     ) -> None:
         self.settings: Settings = loaded.settings
-        self._base = loaded.base
+        self._loaded = loaded
         self._journal = journal
         self._clock = clock
         self._metrics = metrics
         self._pulse = pulse
+        self._clock_set = clock_set
         self.fleet = Fleet()
         self._key = b""
         self.timer = Timer(clock, on_jump)
@@ -69,6 +71,10 @@ class Road:
     def queued_names(settings: Settings) -> list[str]:
         """The sinks that need a cursor."""
         return [name for name, sink in settings.sinks.items() if kind_of(sink) not in LIVE_KINDS]
+
+    def kind(self, sink: str) -> str:
+        """The `type` of a configured sink."""
+        return kind_of(self.settings.sinks[sink])
 
     def rendering(self, sink: Any) -> Rendering:
         """How a sink with these settings may see vehicles and records."""
@@ -130,14 +136,7 @@ class Road:
         return tasks
 
     def _build_sources(self, settings: Settings) -> None:
-        context = SourceContext(
-            clock=self._clock,
-            memory=self._journal,
-            directory=settings.data_dir,
-            base=self._base,
-            timezone=settings.display.zone,
-            steering={v.vin: v.steering for v in settings.vehicles.values() if v.steering},
-        )
+        context = source_context(self._loaded, self._clock, self._journal)
         for name, source_settings in settings.sources.items():
             source = SOURCES[kind_of(source_settings)](name, source_settings, context)
             self.sources[name] = source
@@ -168,6 +167,9 @@ class Road:
             )
 
     async def _may_collect(self) -> bool:
+        """Whether an answer could be kept, under its right time."""
+        if not self._clock_set():
+            return False
         if self.settings.journal.when_full != "stop_collecting":
             return True
         try:
@@ -178,6 +180,19 @@ class Road:
     def _interval(self, source: str) -> float:
         own: float | None = self.settings.sources[source].interval
         return own or self.settings.poll.interval
+
+
+def source_context(loaded: Loaded, clock: Clock, memory: Memory) -> SourceContext:
+    """What every source is built with."""
+    settings = loaded.settings
+    return SourceContext(
+        clock=clock,
+        memory=memory,
+        directory=settings.data_dir,
+        base=loaded.base,
+        timezone=settings.display.zone,
+        steering={v.vin: v.steering for v in settings.vehicles.values() if v.steering},
+    )
 
 
 def kind_of(settings: Any) -> str:
@@ -195,5 +210,3 @@ def installation_key(data_dir: Path) -> bytes:
         key = secrets.token_bytes(32)
         write_atomic(path, key)
         return key
-
-

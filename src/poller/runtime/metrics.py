@@ -6,10 +6,12 @@ The only importer of prometheus_client besides ``sinks/prometheus.py``. Names ar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from poller.runtime.status import DaemonStatus
@@ -26,8 +28,55 @@ DELIVERY_REASONS = (
     "server",
     "rate_limited",
     "misconfigured",
+    "refused",
     "internal",
 )
+
+
+#: What a sink of metrics hands to the web.
+Registry = CollectorRegistry
+
+
+@dataclass(frozen=True, slots=True)
+class Exposition:
+    """One scrape's answer; `failures` names what had to be left out (type of error, no values)."""
+
+    content_type: str
+    body: bytes
+    failures: Sequence[str] = ()
+
+
+def exposition(registries: Sequence[Registry], accept: str) -> Exposition:
+    """All registries as one page, in the format that the Accept header asks for; never raises.
+
+    A collector that fails costs its own families from there on (and those registered after it in
+    the same registry), a family that cannot be written costs itself.
+    """
+    encode, content_type = choose_encoder(accept)
+    parts: list[bytes] = []
+    failures: list[str] = []
+    for registry in registries:
+        try:
+            for family in registry.collect():
+                try:
+                    parts.append(encode(_Only(family)).removesuffix(b"# EOF\n"))
+                except Exception as error:  # noqa: BLE001  # whatever it is, it costs this family only
+                    failures.append(f"{family.name}: {type(error).__name__}")
+        except Exception as error:  # noqa: BLE001  # a collector's bug must not cost the scrape
+            failures.append(f"collector: {type(error).__name__}")
+    if content_type.startswith("application/openmetrics-text"):
+        parts.append(b"# EOF\n")
+    return Exposition(content_type, b"".join(parts), tuple(failures))
+
+
+class _Only(Collector):
+    """One family, as the encoders want it."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._family
 
 
 class Metrics:

@@ -25,6 +25,8 @@ from poller.vehicle.records import milliseconds, parse_time, rfc3339
 LOGIN_LOOK = 10.0
 #: A source may miss this many polls before it counts as not ready.
 ALLOWED_MISSES = 3
+#: Reasons that come with the server's own word on when to ask again.
+TOLD = frozenset({"rate_limited", "quota", "blocked"})
 
 State = Literal["starting", "ok", "backing_off", "login_required", "blocked", "failing"]
 
@@ -95,10 +97,23 @@ class Rounds:
         """When the source was last asked, also before a restart."""
         return self._status.last_attempt_at
 
-    @property
-    def not_before(self) -> datetime | None:
-        """The end of the back-off, if one is on."""
-        return self._backoff.until
+    def told_to_wait(self) -> dict[str, Any] | None:
+        """What a server or a missing login forbids now, as error, hint and reason; None: ask away.
+
+        Our own back-off after an outage is no reason to refuse an operator.
+        """
+        told = self._backoff.login_version is not None or self._backoff.reason in TOLD
+        if self._allowed() or not told:
+            return None
+        failure = self._status.failure
+        if self._backoff.until is None:
+            text = "a human must log in"
+            hint = f"run `poller login {self._source.name}`"
+        else:
+            text = f"the server asked us to wait until {rfc3339(self._backoff.until)}"
+            hint = failure.hint if failure else None
+        message = failure.message if failure else text
+        return {"error": message, "hint": hint, "reason": self._backoff.reason}
 
     def mark_due(self) -> None:
         """The timer's call: poll soon, in the source's own task."""
@@ -199,13 +214,13 @@ class Rounds:
             self._log_change(error)
         elif recovered:
             self._logger.info("source.recovered", after_failures=self._status.consecutive_failures)
-        success = error is None or outcome.good > 0
+        if error is None or outcome.good > 0:
+            self._status = replace(self._status, last_success_at=now)
         self._status = replace(
             self._status,
             state=self._state(error),
             failure=failure,
             consecutive_failures=self._backoff.failures,
-            last_success_at=now if success else self._status.last_success_at,
         )
 
     def _log_change(self, error: SourceError) -> None:

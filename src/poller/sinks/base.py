@@ -57,7 +57,11 @@ class QueuedSink(Protocol):
         ...
 
     async def deliver(self, records: Sequence[Rendered]) -> Settlement:
-        """Send a batch, oldest first. Raises SinkUnavailable or SinkMisconfigured: nothing done."""
+        """Send a batch, oldest first. What it raises means that nothing is done.
+
+        SinkUnavailable: try again later. SinkMisconfigured: a human must mend something.
+        BatchRefused: one of the records is to blame, and it is unknown which; send fewer.
+        """
         ...
 
     async def close(self) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from poller.runtime.quantities import Duration, FileMode, StrictTable
+from poller.runtime.quantities import Count, Duration, FileMode, Items, StrictTable, WebAddress
 from poller.vehicle.privacy import Location, VinMode
 
 RecordKind = Literal["snapshot", "charging_session", "trip", "alert", "command"]
@@ -15,18 +15,22 @@ RecordKind = Literal["snapshot", "charging_session", "trip", "alert", "command"]
 class SinkSettings(StrictTable):
     """Common to all sinks."""
 
-    kinds: tuple[RecordKind, ...] = Field((), description="Only these kinds of record; empty: all.")
+    kinds: Annotated[tuple[RecordKind, ...], Items] = Field(
+        (), description="Only these kinds of record; empty: all."
+    )
     only: Literal["", "changes"] = Field("", description='"changes": leave out unchanged snapshots.')
     location: Location = Field("exact", description="exact, rounded (about 1 km) or none.")
     vin: VinMode = Field("full", description="full, short (last seven) or hash.")
-    batch_size: int = Field(500, ge=1, le=10_000, description="Records in one delivery at most.")
-    max_backlog_age: Duration = Field(86_400.0, description="A backlog older than this turns /readyz red.")
+    batch_size: Count = Field(500, ge=1, le=10_000, description="Records in one delivery at most.")
+    max_backlog_age: Duration = Field(
+        86_400.0, gt=0, description="A backlog older than this turns /readyz red."
+    )
 
 
 class JsonFilesSettings(SinkSettings):
     """One JSON file a record, or one NDJSON file a day."""
 
-    type: Literal["json_files"]
+    type: Literal["json_files"] = Field(description="JSON files in folders by vehicle and day.")
     directory: str = Field("snapshots", min_length=1, description="Relative to data_dir.")
     layout: Literal["snapshot", "daily"] = Field("snapshot", description="A file a record, or a day.")
     keep: Duration = Field(0.0, description='Delete files after this long ("90d"); 0 keeps them.')
@@ -36,10 +40,12 @@ class JsonFilesSettings(SinkSettings):
 class AxiomSettings(SinkSettings):
     """Axiom's ingest API."""
 
-    type: Literal["axiom"]
-    url: str = Field("https://us-east-1.aws.edge.axiom.co", description="Edge domain, or a full URL.")
+    type: Literal["axiom"] = Field(description="Axiom's ingest API.")
+    url: WebAddress = Field(
+        "https://us-east-1.aws.edge.axiom.co", description="The edge domain, or a full ingest URL."
+    )
     dataset: str = Field(min_length=1, max_length=128, description="The dataset's name.")
-    token: SecretStr = Field(description="An API token (xaat-…) that may ingest.")
+    token: SecretStr = Field(min_length=1, description="An API token (xaat-…) that may ingest.")
     org_id: str | None = Field(None, description="Only with a personal token (xapt-…).")
     location: Location = Field("rounded", description="exact, rounded (about 1 km) or none.")
 
@@ -47,7 +53,7 @@ class AxiomSettings(SinkSettings):
 class PrometheusSettings(SinkSettings):
     """Gauges at /metrics of [web]."""
 
-    type: Literal["prometheus"]
+    type: Literal["prometheus"] = Field(description="Gauges at /metrics of [web].")
     location: Location = Field("none", description="exact, rounded (about 1 km) or none.")
     vin: VinMode = Field("short", description='"full" adds the vin label to vehicle_info.')
     max_age: Duration = Field(0.0, description="Withhold a vehicle's values when older than this; 0 never.")

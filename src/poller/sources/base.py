@@ -12,7 +12,7 @@ from poller.runtime.clock import Clock
 from poller.vehicle.answer import Answer
 from poller.vehicle.snapshot import Snapshot
 
-__all__ = ["Answer", "LoginState", "Memory", "Source", "SourceContext", "Target"]
+__all__ = ["Answer", "LoginState", "Memory", "NoMemory", "Source", "SourceContext", "Target"]
 
 Steering = Literal["left", "right"]
 
@@ -47,6 +47,17 @@ class Memory(Protocol):
     async def remember(self, key: str, value: Mapping[str, Any]) -> None:
         """Store `value`; when this returns it is on disk. Raises JournalError."""
         ...
+
+
+class NoMemory:
+    """A Memory that keeps nothing: for a login beside a daemon that holds the journal."""
+
+    async def recall(self, _key: str) -> dict[str, Any] | None:
+        """Nothing."""
+        return None
+
+    async def remember(self, _key: str, _value: Mapping[str, Any]) -> None:
+        """Forget it."""
 
 
 @dataclass(frozen=True, slots=True)

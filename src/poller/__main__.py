@@ -1,0 +1,25 @@
+"""``poller`` and ``python -m poller``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+
+def _stopped_early(_signal: int, _frame: FrameType | None) -> None:
+    # Nothing is open yet: an early SIGTERM is a clean stop.
+    raise SystemExit(0)
+
+
+def main() -> None:
+    """Run the command line; handlers first, because the imports below take a moment."""
+    signal.signal(signal.SIGTERM, _stopped_early)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    from poller.cli.main import run
+
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""The composition root: builds, opens, runs, and closes in reverse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from poller import __released__, __version__
+from poller.errors import JournalError
+from poller.journal.base import JournalStats, Policy
+from poller.journal.sqlite import SqliteJournal
+from poller.road import Road
+from poller.runtime import log
+from poller.runtime.clock import Clock, SystemClock
+from poller.runtime.metrics import Metrics
+from poller.runtime.pulse import Pulse
+from poller.runtime.status import DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
+from poller.settings import Loaded, Settings
+from poller.vehicle.privacy import Rendering
+from poller.vehicle.records import Json, parse_time
+from poller.web.readiness import reasons
+
+#: Failures that the page remembers, so that successes do not wash them away.
+REMEMBERED_FAILURES = 20
+
+
+class App:
+    """One poller over one data directory: the journal, the road, and how they stand."""
+
+    def __init__(self, loaded: Loaded, *, clock: Clock | None = None) -> None:
+        self.loaded = loaded
+        self.clock: Clock = clock or SystemClock()
+        self.metrics = Metrics()
+        self.pulse = Pulse(self.clock)
+        settings = loaded.settings
+        self.journal = SqliteJournal(settings.data_dir / "journal.db", policy_of(settings), self.clock)
+        self.road = self._road(loaded)
+        self._started_at = self.clock.now()
+        self._stats: JournalStats | None = None
+        self._journal_failure: Failure | None = None
+        self._failures: list[tuple[str, Failure]] = []
+        self._jumps = 0
+        self._clock_set = True
+        self._logger = log.get("app")
+
+    async def open(self) -> None:
+        """Take the data directory and open every part. Raises JournalLocked, JournalError."""
+        prepare_data_dir(self.loaded.settings.data_dir)
+        await self.journal.open(Road.queued_names(self.loaded.settings))
+        await self.road.open()
+        await self.refresh()
+        self._clock_set = self._plausible_clock()
+
+    async def close(self) -> None:
+        """Close in reverse; may be called twice."""
+        await self.road.close()
+        await self.journal.close()
+
+    async def refresh(self) -> None:
+        """Read what status needs from the journal; a failing journal becomes part of the status."""
+        try:
+            for delivery in self.road.deliveries.values():
+                await delivery.refresh()
+            self._stats = await self.journal.stats()
+            self._journal_failure = None
+            self.pulse.beat("journal")
+        except JournalError as error:
+            self._journal_failure = Failure(self.clock.now(), "journal", error.message, error.hint)
+
+    async def prune(self) -> None:
+        """Let go of what the policy lets go, and count what a sink had not had yet."""
+        pruned = await self.journal.prune(policy_of(self.loaded.settings), self.clock.now())
+        for sink, count in pruned.dropped.items():
+            self.metrics.dropped.labels(sink).inc(count)
+
+    def status(self) -> DaemonStatus:
+        """How everything stands, as of the last `refresh`."""
+        sources, sinks = self._sources(), self._sinks()
+        self._remember_failures(sources, sinks)
+        status = DaemonStatus(
+            version=__version__,
+            started_at=self._started_at,
+            now=self.clock.now(),
+            sources=sources,
+            sinks=sinks,
+            journal=self._journal(),
+            recent_failures=tuple(reversed(self._failures)),
+            clock_jumps=self._jumps,
+            clock_set=self._clock_set,
+            simulated=self.clock.rate != 1.0,
+            progressing=not self.pulse.silent(),
+        )
+        return replace(status, reasons=tuple(reasons(status)))
+
+    async def status_json(self) -> Json:
+        """The status as the API has it."""
+        from poller.web.model import status_json
+
+        await self.refresh()
+        return status_json(self.status(), self.road.fleet, self.page_rendering())
+
+    async def reload(self, loaded: Loaded) -> None:
+        """Swap the road for one with these settings; what needs a restart is said in the log."""
+        old = self.loaded.settings
+        for name, differs in (
+            ("data_dir", loaded.settings.data_dir != old.data_dir),
+            ("web.listen", loaded.settings.web.listen != old.web.listen),
+        ):
+            if differs:
+                self._logger.warning("reload.needs_restart", setting=name)
+        settings = loaded.settings.model_copy(update={"data_dir": old.data_dir, "web": old.web})
+        self.loaded = replace(loaded, settings=settings)
+        await self.road.close()
+        await self.journal.register(Road.queued_names(settings))
+        self.road = self._road(self.loaded)
+        await self.road.open()
+        await self.refresh()
+
+    def _road(self, loaded: Loaded) -> Road:
+        return Road(
+            loaded,
+            journal=self.journal,
+            clock=self.clock,
+            metrics=self.metrics,
+            pulse=self.pulse,
+            on_jump=self._jumped,
+            clock_set=lambda: self._clock_set,
+        )
+
+    def _jumped(self, _seconds: float) -> None:
+        self._jumps += 1
+        self.metrics.clock_jumps.inc()
+        # NTP, or a hand: whoever set the clock while we ran, knows better than our records.
+        self._clock_set = self.clock.now() >= parse_time(__released__)
+
+    def _plausible_clock(self) -> bool:
+        newest = self._stats.newest_at if self._stats else None
+        floor = max(filter(None, (parse_time(__released__), newest)))
+        if self.clock.now() >= floor:
+            return True
+        self._logger.error("clock.not_set", newest_known=floor.isoformat(), hint="set the machine's clock")
+        return False
+
+    def _sources(self) -> tuple[SourceStatus, ...]:
+        return tuple(
+            replace(
+                rounds.status,
+                next_poll_at=self.road.timer.next_due(name),
+                vehicles=tuple(sorted(map(self.page_rendering().slug, self.road.fleet.vins_of(name)))),
+            )
+            for name, rounds in self.road.rounds.items()
+        )
+
+    def _sinks(self) -> tuple[SinkStatus, ...]:
+        letters = self._stats.dead_letters if self._stats else {}
+        queued = (
+            replace(delivery.status(), dead_letters=letters.get(name, 0))
+            for name, delivery in self.road.deliveries.items()
+        )
+        live = (SinkStatus(name, self.road.kind(name), live=True, up=True) for name in self.road.live)
+        return (*queued, *live)
+
+    def _journal(self) -> JournalStatus:
+        stats = self._stats
+        if stats is None:
+            return JournalStatus(failure=self._journal_failure)
+        return JournalStatus(
+            path=stats.path,
+            size=stats.size,
+            limit=stats.limit,
+            disk_free=stats.disk_free,
+            oldest_record_at=stats.oldest_at,
+            newest_record_at=stats.newest_at,
+            quarantined=stats.quarantined,
+            orphans=tuple(stats.orphans.items()),
+            full=stats.full,
+            failure=self._journal_failure,
+        )
+
+    def _remember_failures(self, sources: tuple[SourceStatus, ...], sinks: tuple[SinkStatus, ...]) -> None:
+        for what, parts in (("source", sources), ("sink", sinks)):
+            for part in parts:
+                seen = (f"{what} {part.name}", part.failure)
+                if part.failure is not None and seen not in self._failures:
+                    self._failures.append((seen[0], part.failure))
+        del self._failures[:-REMEMBERED_FAILURES]
+
+    def page_rendering(self) -> Rendering:
+        """How page, API and command line see vehicles: by name, without position."""
+        return Rendering(self.loaded.settings.names, location="none", vin="short")
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The journal's limits as configured."""
+    journal = settings.journal
+    return Policy(journal.max_age, journal.max_size, journal.keep_free, journal.when_full)
+
+
+def prepare_data_dir(path: Path) -> None:
+    """Make the data directory, for us alone. Raises JournalError with the mend."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise JournalError(
+            f"cannot make the data directory {path}: {error.strerror}",
+            hint="set data_dir to a folder that this user may write, or make it writable",
+        ) from error

@@ -1,0 +1,70 @@
+"""``poller dead-letters list|retry|drop``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from poller.cli import options
+from poller.cli.speaking import call, load_and_log
+
+app = typer.Typer(help="What was refused or could not be understood: look, try again, or drop it.")
+
+Ids = Annotated[list[int] | None, typer.Argument(help="Numbers from `list`; none: all.", metavar="ID")]
+Sink = Annotated[
+    str | None,
+    typer.Option("--sink", help='Only this sink\'s; "" for answers in quarantine.', metavar="NAME"),
+]
+
+
+@app.command("list")
+def list_letters(
+    sink: Sink = None,
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
+) -> int:
+    """Show what was set aside, and why."""
+    report = call(load_and_log(config, options.overrides(data_dir)), "dead-letters-list", {"sink": sink})
+    if as_json:
+        typer.echo(json.dumps(report))
+        return 0
+    if not report["dead_letters"]:
+        typer.echo("No dead letters.")
+    for letter in report["dead_letters"]:
+        place = letter["sink"] or "quarantine"
+        typer.echo(f"{letter['id']:>6}  {letter['at']}  {place:<12} {letter['kind']} of {letter['vehicle']}")
+        typer.echo(f"        {letter['reason']}")
+    return 0
+
+
+@app.command()
+def retry(
+    ids: Ids = None, sink: Sink = None, config: options.Config = None, data_dir: options.DataDir = None
+) -> int:
+    """Send refused records again; parse quarantined answers again."""
+    arguments = {"ids": ids, "sink": sink}
+    report = call(load_and_log(config, options.overrides(data_dir)), "dead-letters-retry", arguments)
+    typer.echo(f"{report['marked']} records will be sent again, {report['parsed']} answers understood now.")
+    if report["still_malformed"]:
+        typer.echo(f"{report['still_malformed']} answers still cannot be understood; they are kept.")
+    return 0
+
+
+@app.command()
+def drop(
+    ids: Ids = None,
+    sink: Sink = None,
+    everything: Annotated[bool, typer.Option("--all", help="Drop all of them.")] = False,
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+) -> int:
+    """Delete dead letters for good."""
+    if not ids and not everything:
+        raise typer.BadParameter("give the numbers to drop, or --all")
+    arguments = {"ids": ids, "sink": sink}
+    report = call(load_and_log(config, options.overrides(data_dir)), "dead-letters-drop", arguments)
+    typer.echo(f"{report['dropped']} dropped.")
+    return 0

@@ -1,0 +1,52 @@
+"""``poller doctor``: the live counterpart of ``poller check``."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+
+from poller import __released__
+from poller.cli import options
+from poller.cli.speaking import call, load_and_log
+from poller.settings import Loaded
+from poller.vehicle.records import parse_time
+
+_LOW_DISK = 200 * 2**20
+
+
+def doctor(config: options.Config = None, data_dir: options.DataDir = None) -> int:
+    """Ask every source and sink once, look at disk and clock, say what to mend."""
+    loaded = load_and_log(config, options.overrides(data_dir))
+    report = call(loaded, "once")
+    findings = [*machine(loaded), *road(report)]
+    for good, line in findings:
+        typer.echo(f"{'ok  ' if good else 'BAD '} {line}")
+    return max(int(report["exit_code"]), int(not all(good for good, _ in findings)))
+
+
+def machine(loaded: Loaded) -> list[tuple[bool, str]]:
+    """Disk and clock, as (good, line)."""
+    folder = loaded.settings.data_dir
+    free = shutil.disk_usage(folder).free
+    now = datetime.now(UTC)
+    return [
+        (free > _LOW_DISK, f"disk: {free / 2**30:.1f} GiB free at {folder}"),
+        (now >= parse_time(__released__), f"clock: {now:%Y-%m-%d %H:%M} UTC"),
+    ]
+
+
+def road(report: dict[str, Any]) -> list[tuple[bool, str]]:
+    """Sources and sinks after one poll, as (good, line)."""
+    found = []
+    for source in report["sources"]:
+        text = source["error"] or f"{source['good']} snapshots"
+        if source.get("hint"):
+            text += f" ({source['hint']})"
+        found.append((not source["error"], f"source {source['name']}: {text}"))
+    found += [
+        (not sink["error"], f"sink {sink['name']}: {sink['error'] or 'delivered'}") for sink in report["sinks"]
+    ]
+    return found

@@ -1,0 +1,88 @@
+"""The command line: one function per command, registered here; errors become exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+
+from poller import __version__
+from poller.cli import (
+    check,
+    deadletters,
+    demo,
+    doctor,
+    init,
+    login,
+    run_daemon,
+    simulate,
+    sinks,
+    status,
+    store,
+)
+from poller.errors import PollerError
+
+app = typer.Typer(
+    name="poller",
+    help="Polls your BMW or MINI and hands each snapshot to files, Axiom, Prometheus and more.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+
+
+def _version(show: bool) -> None:  # noqa: FBT001  # typer's callback signature
+    if show:
+        typer.echo(f"poller {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(  # noqa: FBT001  # a flag is what it is
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    pass
+
+
+app.command()(run_daemon.run)
+app.command()(run_daemon.once)
+app.command()(check.check)
+app.command()(doctor.doctor)
+app.command()(init.init)
+app.command()(demo.demo)
+app.command()(status.status)
+app.command()(login.login)
+app.command()(simulate.simulate)
+app.add_typer(deadletters.app, name="dead-letters")
+app.add_typer(sinks.app, name="sinks")
+app.command()(sinks.resend)
+app.command()(store.backup)
+app.command()(store.salvage)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and give its exit code: 0 good, 1 failed, 2 usage, 3 a human must log in."""
+    try:
+        result = app(list(arguments), standalone_mode=False)
+    except PollerError as error:
+        print_error(error)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def print_error(error: PollerError) -> None:
+    """The message, and what to do, to stderr."""
+    print(f"poller: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)

@@ -1,0 +1,28 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration file; default: see `poller check`.", metavar="FILE"),
+]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Use this data directory.", metavar="DIR")]
+LogLevel = Annotated[
+    str | None, typer.Option("--log-level", help="debug, info, warning or error.", metavar="LEVEL")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Speed = Annotated[
+    float,
+    typer.Option("--speed", min=1, help="Warp the clock N times; only with loopback addresses.", metavar="N"),
+]
+
+
+def overrides(data_dir: Path | None = None, log_level: str | None = None) -> dict[str, str]:
+    """Settings given on the command line, by their dotted names."""
+    given = {"data_dir": str(data_dir.absolute()) if data_dir else None, "log.level": log_level}
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,44 @@
+"""``poller resend`` and ``poller sinks forget``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from poller.cli import options
+from poller.cli.speaking import call, load_and_log
+
+app = typer.Typer(help="Sinks that left the configuration.")
+
+
+@app.callback()
+def _sinks() -> None:
+    """Sinks that left the configuration."""
+
+
+@app.command()
+def forget(
+    name: Annotated[str, typer.Argument(help="The sink's name.", metavar="NAME")],
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+) -> int:
+    """Drop the place in the journal of a sink that is not configured any more."""
+    call(load_and_log(config, options.overrides(data_dir)), "forget-sink", {"sink": name})
+    typer.echo(f"Sink {name} is forgotten.")
+    return 0
+
+
+def resend(
+    sink: Annotated[str, typer.Option("--sink", help="The sink that gets records again.", metavar="NAME")],
+    since: Annotated[
+        str, typer.Option("--from", help="From this time on: 2026-11-21 or an RFC 3339 time.", metavar="T")
+    ],
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+) -> int:
+    """Deliver records again, from a time on; they are marked as replayed."""
+    arguments = {"sink": sink, "from": since}
+    report = call(load_and_log(config, options.overrides(data_dir)), "resend", arguments)
+    typer.echo(f"{report['records']} records will be sent to {sink} again.")
+    return 0

@@ -1,0 +1,47 @@
+"""Reaches the poller: through the control socket of a daemon, or by opening the journal itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from poller.runtime import log
+from poller.settings import Loaded, load
+
+
+def load_and_log(config: Path | None, overrides: Mapping[str, str] | None = None) -> Loaded:
+    """Load the settings, set up logging, print warnings. Raises ConfigError."""
+    loaded = load(config, overrides=overrides)
+    log.configure(loaded.settings.log.level, loaded.settings.log.format)
+    for warning in loaded.warnings:
+        print(f"poller: warning: {warning}", file=sys.stderr)
+    return loaded
+
+
+def call(loaded: Loaded, command: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Run a command of `poller.commands.TABLE`, in the daemon if one holds the journal, else here.
+
+    Raises PollerError, also one that the daemon raised.
+    """
+    from poller.web.control import ControlClient, find_socket
+
+    path = find_socket(os.environ, loaded.settings.data_dir)
+    if path is not None:
+        return ControlClient(path).call(command, dict(arguments or {}))
+    return asyncio.run(_here(loaded, command, arguments or {}))
+
+
+async def _here(loaded: Loaded, command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    from poller.app import App
+    from poller.commands import TABLE
+
+    app = App(loaded)
+    try:
+        await app.open()
+        return await TABLE[command](app, arguments)
+    finally:
+        await app.close()

@@ -1,0 +1,183 @@
+"""What the operator can ask for: the same functions behind the control socket and without a daemon.
+
+Each takes the opened `App` and JSON arguments and gives JSON; errors are PollerErrors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from poller.app import App
+from poller.errors import ConfigError, LoginRequired, PollerError, SourceError
+from poller.journal.base import DeadLetter, Entry
+from poller.runtime.redact import redact
+from poller.sources import BUILDERS
+from poller.vehicle.privacy import short_vin
+from poller.vehicle.records import Json, parse_time, rfc3339, snapshot_record
+
+Command = Callable[[App, Mapping[str, Any]], Awaitable[Json]]
+
+
+async def status(app: App, _args: Mapping[str, Any]) -> Json:
+    """Everything that the page knows."""
+    return await app.status_json()
+
+
+async def once(app: App, _args: Mapping[str, Any]) -> Json:
+    """Poll every source now, deliver, and say how it went; `exit_code` is 0, 1 or 3.
+
+    What a server or a login told us to wait for is respected: it is reported, not asked again.
+    """
+    sources = [await _poll_now(app, name) for name in app.road.sources]
+    sinks = []
+    for name, delivery in app.road.deliveries.items():
+        await delivery.drain()
+        left = await app.journal.backlog(name)
+        shown = delivery.status()
+        sinks.append(
+            {"name": name, "backlog": left.records, "error": shown.failure.message if shown.failure else None}
+        )
+    await app.refresh()
+    return {"sources": sources, "sinks": sinks, "exit_code": _exit_code(sources, sinks)}
+
+
+async def dead_letters_list(app: App, args: Mapping[str, Any]) -> Json:
+    """What was set aside, oldest first, without contents that are private."""
+    letters = await app.journal.dead_letters(args.get("sink"), limit=int(args.get("limit") or 1000))
+    return {"dead_letters": [_shown(letter) for letter in letters]}
+
+
+async def dead_letters_retry(app: App, args: Mapping[str, Any]) -> Json:
+    """Send refused records again, parse quarantined answers again; gives how many of each."""
+    letters = await _chosen(app, args)
+    parsed, still_bad = 0, 0
+    for letter in letters:
+        if letter.answer is not None:
+            if await _parse_again(app, letter):
+                parsed += 1
+            else:
+                still_bad += 1
+    marked = await app.journal.retry([letter.id for letter in letters if letter.answer is None])
+    app.road.wake()
+    return {"marked": marked, "parsed": parsed, "still_malformed": still_bad}
+
+
+async def dead_letters_drop(app: App, args: Mapping[str, Any]) -> Json:
+    """Delete for good; gives how many."""
+    letters = await _chosen(app, args)
+    return {"dropped": await app.journal.drop_dead_letters([letter.id for letter in letters])}
+
+
+async def resend(app: App, args: Mapping[str, Any]) -> Json:
+    """Move a sink's cursor back to a time; what it gets again is marked ``replayed``."""
+    sink = str(args["sink"])
+    if sink not in app.road.deliveries:
+        raise _unknown("queued sink", sink, app.road.deliveries)
+    count = await app.journal.rewind(sink, _moment(str(args["from"])))
+    app.road.wake()
+    return {"sink": sink, "records": count}
+
+
+async def forget_sink(app: App, args: Mapping[str, Any]) -> Json:
+    """Drop the cursor of a sink that left the configuration."""
+    sink = str(args["sink"])
+    if sink in app.road.deliveries:
+        raise PollerError(
+            f"sink {sink} is configured", hint=f"take [sinks.{sink}] out of the configuration first"
+        )
+    if not await app.journal.forget(sink):
+        orphans = (await app.journal.stats()).orphans
+        raise _unknown("forgotten sink", sink, orphans)
+    return {"sink": sink, "forgotten": True}
+
+
+#: Name on the control socket → command.
+TABLE: dict[str, Command] = {
+    "status": status,
+    "once": once,
+    "dead-letters-list": dead_letters_list,
+    "dead-letters-retry": dead_letters_retry,
+    "dead-letters-drop": dead_letters_drop,
+    "resend": resend,
+    "forget-sink": forget_sink,
+}
+
+
+async def _poll_now(app: App, name: str) -> Json:
+    rounds = app.road.rounds[name]
+    told_to_wait = rounds.told_to_wait()
+    if told_to_wait is not None:
+        return {"name": name, "good": 0, "bad": 0, **told_to_wait}
+    outcome = await rounds.round()
+    shown: Json = {"name": name, "good": outcome.good, "bad": outcome.bad, "error": None, "reason": None}
+    if outcome.error is not None:
+        shown.update(error=outcome.error.message, hint=outcome.error.hint, reason=outcome.error.reason)
+    return shown
+
+
+def _exit_code(sources: Sequence[Json], sinks: Sequence[Json]) -> int:
+    if any(source.get("reason") == LoginRequired.reason for source in sources):
+        return LoginRequired.exit_code
+    failed = any(source.get("error") for source in sources) or any(sink["error"] for sink in sinks)
+    return int(failed)
+
+
+async def _chosen(app: App, args: Mapping[str, Any]) -> list[DeadLetter]:
+    letters = await app.journal.dead_letters(args.get("sink"), limit=100_000)
+    ids = args.get("ids")
+    if not ids:
+        return list(letters)
+    wanted = {int(number) for number in ids}
+    missing = wanted - {letter.id for letter in letters}
+    if missing:
+        numbers = ", ".join(str(number) for number in sorted(missing))
+        raise PollerError(f"no dead letter {numbers}", hint="`poller dead-letters list` shows what is there")
+    return [letter for letter in letters if letter.id in wanted]
+
+
+async def _parse_again(app: App, letter: DeadLetter) -> bool:
+    answer = letter.answer
+    source = next(
+        (s for s in app.road.sources.values() if answer is not None and s.kind == answer.kind), None
+    )
+    if answer is None or source is None:
+        known = ", ".join(BUILDERS)
+        raise PollerError(f"dead letter {letter.id} needs a configured source of its kind ({known})")
+    try:
+        snapshot = source.parse(answer)
+    except SourceError:
+        return False
+    await app.journal.append(Entry(answer=answer, records=(snapshot_record(snapshot, answer),)))
+    await app.journal.drop_dead_letters([letter.id])
+    return True
+
+
+def _shown(letter: DeadLetter) -> Json:
+    what = letter.record or letter.answer
+    vin = what.vin if what is not None else ""
+    return {
+        "id": letter.id,
+        "sink": letter.sink,
+        "kind": letter.record.kind if letter.record else "answer",
+        "record": letter.record.id if letter.record else None,
+        "vehicle": short_vin(vin),
+        "reason": redact(letter.reason),
+        "at": rfc3339(letter.at),
+    }
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(
+            [f"--from: cannot read {text!r}"], hint='write "2026-11-21" or "2026-11-21T14:00:00Z"'
+        ) from error
+    return parse_time(text) if moment.tzinfo else moment.astimezone()
+
+
+def _unknown(what: str, name: str, known: Mapping[str, Any]) -> PollerError:
+    there = ", ".join(known) or "there is none"
+    return PollerError(f"no {what} named {name}", hint=f"known: {there}")

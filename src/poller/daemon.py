@@ -1,0 +1,221 @@
+"""The daemon: an opened app with its tasks, web, control socket, signals and service manager."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from poller.app import App
+from poller.commands import TABLE
+from poller.errors import ConfigError, JournalError, PollerError
+from poller.runtime import log
+from poller.runtime.clock import Clock, SystemClock, wait
+from poller.runtime.supervise import supervise
+from poller.runtime.systemd import ServiceManager
+from poller.settings import Loaded
+from poller.web.control import ControlServer, socket_path
+from poller.web.server import WebServer
+
+#: Real seconds between two looks at journal, clock and progress.
+LOOK_EVERY = 15.0
+#: Seconds between two rounds of pruning.
+PRUNE_EVERY = 3600.0
+#: Real seconds that web and watches get to end, beside the deliveries' grace.
+CLOSING = 2.0
+
+
+class Daemon:
+    """Runs an `App` until told to stop. `again` loads the settings anew for a reload."""
+
+    def __init__(
+        self, app: App, *, again: Callable[[], Loaded] | None = None, manager: ServiceManager | None = None
+    ) -> None:
+        self._app = app
+        self._again = again
+        self._manager = manager or ServiceManager()
+        self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._road_stop = asyncio.Event()
+        self._road_tasks: list[asyncio.Task[None]] = []
+        self._logger = log.get("app")
+        self.web = WebServer(app.loaded.settings.web, app)
+
+    def stop(self) -> None:
+        """Stop polling, give deliveries their grace, leave the rest on disk."""
+        self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop.is_set()
+
+    def reload(self) -> None:
+        """Read the settings again; a bad file is refused and the old one kept."""
+        self._reload.set()
+
+    async def run(self, ready: Callable[[list[str]], None] = lambda _: None) -> None:
+        """Open, run until `stop`, close. `ready` is called with the addresses of the page.
+
+        Raises PollerError if it cannot start: the port or the data directory is taken, …
+        """
+        app = self._app
+        addresses = self.web.bind()
+        control = ControlServer(socket_path(os.environ, app.loaded.settings.data_dir), self._commands())
+        try:
+            await app.open()
+            await control.start()
+            self._start_road()
+            tasks = self._side_tasks()
+            self._manager.ready(headline(app))
+            self._logger.info(
+                "app.started", pid=os.getpid(), page=addresses, data_dir=str(app.loaded.settings.data_dir)
+            )
+            ready(addresses)
+            await self._until_stopped()
+            self._manager.stopping()
+            self._logger.info("app.stopping")
+            await asyncio.gather(self._stop_road(), _finish(tasks, CLOSING))
+        finally:
+            await control.stop()
+            await app.close()
+        self._logger.info("app.stopped")
+
+    def _commands(self) -> Mapping[str, Callable[[dict[str, Any]], Any]]:
+        return {name: functools.partial(command, self._app) for name, command in TABLE.items()}
+
+    def _side_tasks(self) -> list[asyncio.Task[None]]:
+        app = self._app
+        runs = {"web": self.web.serve, "look": self._look, "prune": self._prune}
+        return [
+            asyncio.create_task(
+                supervise(name, run, stop=self._stop, clock=app.clock, metrics=app.metrics), name=name
+            )
+            for name, run in runs.items()
+        ]
+
+    def _start_road(self) -> None:
+        self._road_stop = asyncio.Event()
+        self._road_tasks = self._app.road.start(self._road_stop)
+
+    async def _stop_road(self) -> None:
+        self._app.road.timer.stop()
+        self._road_stop.set()
+        await _finish(self._road_tasks, self._app.loaded.settings.shutdown_grace)
+
+    async def _until_stopped(self) -> None:
+        while not self._stop.is_set():
+            both = asyncio.Event()
+            watchers = [asyncio.create_task(_then(event, both)) for event in (self._stop, self._reload)]
+            await both.wait()
+            await _finish(watchers, 0)
+            if self._reload.is_set() and not self._stop.is_set():
+                self._reload.clear()
+                await self._reload_now()
+
+    async def _reload_now(self) -> None:
+        if self._again is None:
+            return
+        self._manager.reloading()
+        try:
+            loaded = self._again()
+        except ConfigError as error:
+            self._logger.error("reload.refused", problems=list(error.problems))
+        else:
+            await self._stop_road()
+            await self._app.reload(loaded)
+            self._start_road()
+            self._logger.info("reload.completed", file=str(loaded.path))
+        self._manager.ready(headline(self._app))
+
+    async def _look(self, stop: asyncio.Event) -> None:
+        """Refresh the status, feed the watchdog while everything makes progress."""
+        app = self._app
+        every = LOOK_EVERY
+        if self._manager.watchdog_seconds:
+            every = min(every, self._manager.watchdog_seconds / 3)
+        while not await wait(stop, app.clock, every * app.clock.rate):
+            await app.refresh()
+            if not app.pulse.silent():
+                self._manager.alive()
+            self._manager.status(headline(app))
+
+    async def _prune(self, stop: asyncio.Event) -> None:
+        while not await wait(stop, self._app.clock, PRUNE_EVERY):
+            try:
+                await self._app.prune()
+            except JournalError as error:
+                self._logger.warning("prune.failed", error=error.message, hint=error.hint)
+
+
+def headline(app: App) -> str:
+    """One line on how things stand, for the service manager."""
+    reasons = app.status().reasons
+    return reasons[0] if reasons else f"all well, {len(app.road.fleet.views())} vehicles"
+
+
+async def run_daemon(
+    loaded: Loaded,
+    *,
+    speed: float = 1.0,
+    again: Callable[[], Loaded] | None = None,
+    clock: Clock | None = None,
+    ready: Callable[[list[str]], None] = lambda _: None,
+) -> None:
+    """Run until SIGTERM or SIGINT; SIGHUP reloads. Raises PollerError if it cannot start."""
+    if speed != 1.0:
+        refuse_warping(loaded)
+    os.umask(0o077)
+    daemon = Daemon(App(loaded, clock=clock or SystemClock(speed)), again=again)
+    with signals(daemon):
+        await daemon.run(ready)
+
+
+def refuse_warping(loaded: Loaded) -> None:
+    """Raise PollerError unless every address is loopback: a warped clock would hammer a real server."""
+    for where, url in loaded.settings.urls():
+        if not url.is_loopback:
+            raise PollerError(
+                f"--speed is refused: {where} is not on this machine",
+                hint="a warped clock polls many times as often; use `poller demo` or `poller simulate`",
+            )
+
+
+@contextlib.contextmanager
+def signals(daemon: Daemon) -> Iterator[None]:
+    """SIGTERM and SIGINT stop, a second one ends at once, SIGHUP reloads; the old handlers come back."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if daemon.stopping:
+            os._exit(1)
+        daemon.stop()
+
+    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: daemon.reload}
+    before = {number: signal.getsignal(number) for number in handlers}
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, old)
+
+
+async def _finish(tasks: list[asyncio.Task[None]], grace: float) -> None:
+    """Let tasks end within `grace` real seconds, then cancel; what they held is on disk."""
+    if tasks and grace:
+        await asyncio.wait(tasks, timeout=grace)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _then(event: asyncio.Event, other: asyncio.Event) -> None:
+    await event.wait()
+    other.set()

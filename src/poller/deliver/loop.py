@@ -1,0 +1,347 @@
+"""The loop of one queued sink."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from poller.deliver.pace import REJECTIONS_IN_A_ROW, SUSPECT_AFTER, Pace, Streak
+from poller.errors import (
+    BatchRefused,
+    JournalError,
+    PollerError,
+    SinkError,
+    SinkMisconfigured,
+    SinkUnavailable,
+)
+from poller.journal.base import Batch, DeadLetter, Journal, Rejected
+from poller.runtime import log
+from poller.runtime.clock import Clock, wait
+from poller.runtime.metrics import Metrics
+from poller.runtime.pulse import Pulse
+from poller.runtime.status import Failure, SinkStatus
+from poller.sinks.base import QueuedSink, Settlement
+from poller.sinks.settings import SinkSettings
+from poller.vehicle.privacy import Rendering
+from poller.vehicle.records import Record
+
+#: Between two batches of a backlog: a sink that has just come back is not run over.
+BREATH = 0.1
+#: No server's wish makes us wait longer than this before we look again.
+LONGEST_WAIT = 3600.0
+#: A waiting loop comes round at least this often, in real seconds, to show that it is alive.
+ROUND = 30.0
+#: How long `drain` waits in all for a sink that stumbles.
+PATIENCE = 5.0
+#: Reasons that nothing in a record can cause.
+_BLAMELESS = frozenset({"network", "rate_limited", "journal"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Records to send and how to book what became of them; `settle` gives False if overtaken."""
+
+    records: Sequence[Record]
+    settle: Callable[[Settlement], Awaitable[bool]]
+    queued: bool
+
+
+class Delivery:
+    """The loop of one queued sink.
+
+    It opens the sink itself (again), so that one that cannot be opened is held like any other.
+    What it knows survives a restart of its task: `run` may be called again on the same object.
+    `jitter` gives numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sink: QueuedSink,
+        journal: Journal,
+        clock: Clock,
+        rendering: Rendering,
+        settings: SinkSettings,
+        metrics: Metrics,
+        *,
+        pulse: Pulse | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = name
+        self._sink = sink
+        self._journal = journal
+        self._clock = clock
+        self._rendering = rendering
+        self._settings = settings
+        self._metrics = metrics
+        self._pulse = pulse
+        self._log = log.get("deliver", sink=name)
+        self._busy = asyncio.Lock()
+        self._news = asyncio.Event()
+        self._pace = Pace(settings.batch_size, jitter)
+        self._streak = Streak()
+        self._opened = False
+        self._work: _Work | None = None
+        self._owed: Callable[[], Awaitable[None]] | None = None
+        self._resume_at = 0.0
+        self._failed_attempts = 0
+        self._status = SinkStatus(
+            name, getattr(settings, "type", ""), live=False, backlog_limit=settings.max_backlog_age
+        )
+
+    def wake(self) -> None:
+        """There may be something new; a back-off is not cut short by it."""
+        self._news.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until `stop`; what is under way is finished and settled first.
+
+        Cancel it when the grace is over: what the sink had not confirmed stays in the journal.
+        """
+        stopper = asyncio.ensure_future(self._wake_on(stop))
+        longest = ROUND * self._clock.rate
+        try:
+            while not stop.is_set():
+                if self._pulse is not None:
+                    self._pulse.beat(f"deliver:{self.name}")
+                self._news.clear()
+                pause = await self._turn()
+                if pause is None:
+                    await wait(self._news, self._clock, longest)
+                else:
+                    await wait(stop, self._clock, min(pause, longest))
+        finally:
+            stopper.cancel()
+
+    async def drain(self, patience: float = PATIENCE) -> bool:
+        """Deliver what is pending now, also while `run` runs; True if nothing is left.
+
+        False as soon as the sink would have to be waited for longer than `patience` seconds in all.
+        """
+        while (pause := await self._turn()) is not None:
+            if pause > BREATH:
+                patience -= pause
+            if patience < 0:
+                return False
+            await self._clock.sleep(pause)
+        return True
+
+    async def refresh(self) -> None:
+        """Ask the journal how far the sink is behind, for `status`. Raises JournalError."""
+        backlog = await self._journal.backlog(self.name)
+        self._status = replace(self._status, backlog=backlog.records, oldest_record_at=backlog.oldest_at)
+
+    def status(self) -> SinkStatus:
+        """How this sink stands; the backlog is as of the last `refresh`, dead letters are not counted."""
+        left = self._resume_at - self._clock.monotonic()
+        waiting = self._status.failure is not None and left > 0
+        return replace(
+            self._status, retry_at=self._clock.now() + timedelta(seconds=left) if waiting else None
+        )
+
+    async def _wake_on(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._news.set()
+
+    async def _turn(self) -> float | None:
+        """One step, never two at a time. Seconds to wait before the next; None: nothing is pending."""
+        async with self._busy:
+            if (left := self._resume_at - self._clock.monotonic()) > 0:
+                return left
+            self._work = None
+            try:
+                pause = await self._step()
+            except SinkMisconfigured as error:
+                self._count_failure(error)
+                pause = self._hold(error.message, error.hint)
+            except SinkUnavailable as error:
+                self._count_failure(error)
+                pause = self._postpone(error, error.reason, error.until)
+            except JournalError as error:
+                pause = self._postpone(error, "journal")
+            except Exception as error:
+                self._metrics.count_delivery_failure(self.name, "internal")
+                self._fail("internal", f"unexpected {type(error).__name__}", "a bug: see the log", up=False)
+                self._resume_in(self._pace.failed(self._sent(), blameless=False))
+                raise
+            self._resume_in(pause or 0.0)
+            return pause
+
+    async def _step(self) -> float | None:
+        if not self._opened:
+            await self._sink.open()
+            self._opened = True
+        await self._pay()
+        self._work = work = await self._next_work()
+        if work is None:
+            return None
+        settlement = await self._deliver(work)
+        if settlement is None:
+            return BREATH
+        self._owed = partial(self._book, work, settlement)
+        await self._pay()
+        return self._conclude(work, settlement) if work.records else 0.0
+
+    async def _next_work(self) -> _Work | None:
+        """Marked dead letters first, then the queue; a single record while the sink is held."""
+        limit = 1 if self._status.held else self._pace.size
+        if letters := await self._journal.retries(self.name, limit=limit):
+            records = [letter.record for letter in letters if letter.record is not None]
+            return _Work(records, partial(self._settle_letters, letters), queued=False)
+        batch = await self._journal.peek(
+            self.name,
+            limit=limit,
+            kinds=self._settings.kinds or None,
+            only_changes=self._settings.only == "changes",
+        )
+        if batch.through == batch.since:
+            return None
+        records = [queued.record for queued in batch.records]
+        return _Work(records, partial(self._settle_batch, batch), queued=True)
+
+    async def _deliver(self, work: _Work) -> Settlement | None:
+        """What the sink made of it; None: it wants fewer at once."""
+        if not work.records:
+            return Settlement(0)
+        rendered = [self._rendering.render(record) for record in work.records]
+        self._metrics.deliveries.labels(self.name).inc()
+        try:
+            settlement = await self._sink.deliver(rendered)
+        except BatchRefused as error:
+            self._count_failure(error)
+            if error.sent > 1:
+                self._pace.refused(error.sent)
+                return None
+            settlement = Settlement(1, {0: error.message})
+        _check(settlement, len(rendered))
+        return self._streak.admit(settlement) if work.queued else settlement
+
+    async def _pay(self) -> None:
+        """Settle what a sink has finished, whatever comes between; after a JournalError it stays owed."""
+        if self._owed is None:
+            return
+        booking = asyncio.ensure_future(self._owed())
+        try:
+            await asyncio.shield(booking)
+        except asyncio.CancelledError:
+            await asyncio.wait({booking})
+            raise
+        self._owed = None
+
+    async def _book(self, work: _Work, settlement: Settlement) -> None:
+        if work.records and not settlement.done:
+            return
+        if not await work.settle(settlement):
+            self._log.debug("settlement.overtaken")
+            return
+        self._metrics.delivered.labels(self.name).inc(settlement.done - len(settlement.rejected))
+        self._metrics.rejected.labels(self.name).inc(len(settlement.rejected))
+        for position, reason in settlement.rejected.items():
+            self._log.warning("record.rejected", record=work.records[position].id, reason=reason)
+
+    async def _settle_batch(self, batch: Batch, settlement: Settlement) -> bool:
+        whole = settlement.done == len(batch.records)
+        return await self._journal.settle(
+            self.name,
+            since=batch.since,
+            through=batch.through if whole else batch.records[settlement.done - 1].seq,
+            rejected=[
+                Rejected(batch.records[at].record, reason) for at, reason in settlement.rejected.items()
+            ],
+        )
+
+    async def _settle_letters(self, letters: Sequence[DeadLetter], settlement: Settlement) -> bool:
+        refused = {letters[at].id: reason for at, reason in settlement.rejected.items()}
+        done = {letter.id for letter in letters[: settlement.done]}
+        await self._journal.settle_retries(done - refused.keys(), refused)
+        return True
+
+    def _conclude(self, work: _Work, settlement: Settlement) -> float:
+        """Seconds to wait after a settled delivery."""
+        if settlement.done > len(settlement.rejected):
+            self._succeed(settlement.done)
+        if settlement.done:
+            self._pace.progressed(settlement.done)
+        if work.queued and self._streak.full:
+            refusal = settlement.rejected.get(settlement.done - 1, "")
+            message = f"{REJECTIONS_IN_A_ROW} records in a row were refused: {refusal}"
+            hint = "mend the destination, then `poller dead-letters retry`"
+            return self._hold(self._status.held or message, hint)
+        if self._status.held:
+            return self._pace.next_probe()
+        if settlement.done:
+            return max(BREATH, self._seconds_until(settlement.retry_at))
+        return self._postpone(
+            SinkUnavailable("the sink took nothing"), SinkUnavailable.reason, settlement.retry_at
+        )
+
+    def _succeed(self, done: int) -> None:
+        if self._failed_attempts:
+            self._log.info("delivery.recovered", failed_attempts=self._failed_attempts, records=done)
+        self._failed_attempts = 0
+        self._status = replace(
+            self._status,
+            up=True,
+            last_success_at=self._clock.now(),
+            held=None,
+            isolated=None,
+            failure=None,
+        )
+
+    def _postpone(self, error: PollerError, reason: str, until: datetime | None = None) -> float:
+        """Back off; only the first failure in a row is logged."""
+        sent = self._sent()
+        pause = self._pace.failed(sent, blameless=reason in _BLAMELESS)
+        pause = max(pause, self._seconds_until(until))
+        if not self._failed_attempts:
+            self._log.warning(
+                "delivery.postponed", reason=reason, error=error.message, hint=error.hint, retry_in=pause
+            )
+        isolated = self._status.isolated
+        if self._work is not None and self._pace.failures_alone >= SUSPECT_AFTER:
+            record = self._work.records[0]
+            isolated = f"{record.kind} {record.id}"
+        self._status = replace(self._status, isolated=isolated)
+        self._fail(reason, error.message, error.hint, up=self._status.up if reason == "journal" else False)
+        return pause
+
+    def _hold(self, message: str, hint: str | None) -> float:
+        """Park the queue; gives the seconds until the next probe."""
+        if self._status.held is None:
+            self._log.error("sink.held", error=message, hint=hint)
+        self._status = replace(self._status, held=message)
+        self._fail(SinkMisconfigured.reason, message, hint, up=False)
+        return self._pace.next_probe()
+
+    def _fail(self, reason: str, message: str, hint: str | None, *, up: bool | None) -> None:
+        """Note a failure; one that repeats keeps the time at which it was first seen."""
+        self._failed_attempts += 1
+        failure = self._status.failure
+        if failure is None or (failure.reason, failure.message) != (reason, message):
+            failure = Failure(self._clock.now(), reason, message, hint)
+        self._status = replace(self._status, up=up, failure=failure)
+
+    def _count_failure(self, error: SinkError) -> None:
+        self._metrics.count_delivery_failure(self.name, error.reason)
+
+    def _sent(self) -> int:
+        return len(self._work.records) if self._work is not None else 0
+
+    def _resume_in(self, seconds: float) -> None:
+        self._resume_at = self._clock.monotonic() + seconds
+
+    def _seconds_until(self, moment: datetime | None) -> float:
+        """How long a sink's wish makes us wait: never past `LONGEST_WAIT`, and not for what is past."""
+        if moment is None:
+            return 0.0
+        return min(LONGEST_WAIT, max(0.0, (moment - self._clock.now()).total_seconds()))
+
+
+def _check(settlement: Settlement, given: int) -> None:
+    """Raise ValueError if a sink claims what it cannot have done."""
+    if not 0 <= settlement.done <= given or any(not 0 <= at < settlement.done for at in settlement.rejected):
+        raise ValueError(f"the sink settled {settlement.done} of {given} records, rejected outside of them")

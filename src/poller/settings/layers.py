@@ -1,0 +1,65 @@
+"""Lays plain strings over the document's own names: the one settings source of ours.
+
+pydantic-settings' own sources pass over misspelt variables, decode JSON, cannot reach names with a
+dash, and print whole tables in errors.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import PydanticBaseSettingsSource
+
+from poller.runtime.quantities import Outside
+from poller.settings.problems import Place, Problem, spelt, variable
+from poller.settings.tree import Settings
+
+
+class Layers(PydanticBaseSettingsSource):
+    """The document and what is laid over it. `origins`: place → where its value comes from."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        super().__init__(Settings)
+        self.document = document
+        self.tree: dict[str, Any] = copy.deepcopy(dict(document))
+        self.origins: dict[Place, str] = {}
+        self.problems: list[Problem] = []
+
+    def __call__(self) -> dict[str, Any]:
+        """What pydantic-settings builds the settings from."""
+        return self.tree
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Part of the base class; `__call__` needs no fields."""
+        return self.tree.get(field_name), field_name, False
+
+    def lay(self, spelling: Iterable[str], text: str, origin: str) -> None:
+        """Set one value; later calls win. Tables that the document lacks are made."""
+        node, place = self.tree, ()
+        *tables, key = spelling
+        for part in tables:
+            name = _own_name(node, part)
+            place = (*place, name)
+            node = node.setdefault(name, {})
+            if not isinstance(node, dict):
+                self.problems.append(Problem(place, "is a value and no table", origin))
+                return
+        name = _own_name(node, key)
+        place = (*place, name)
+        if isinstance(node.get(name), dict):
+            text = f"is a table, which no single variable gives: write {variable(place)}__KEY for each key"
+            self.problems.append(Problem(place, text, origin))
+            return
+        node[name] = Outside(text)
+        self.origins[place] = origin
+
+    def settings(self) -> Settings:
+        """Validate. Raises pydantic's ValidationError, which is for `problems` only."""
+        return Settings(_build_sources=((self,), {}))
+
+
+def _own_name(node: Mapping[str, Any], part: str) -> str:
+    return next((name for name in node if spelt(name) == spelt(part)), part.lower())

@@ -1,0 +1,107 @@
+"""Where things are when nobody says: the configuration file, the data directory, the time zone."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import zoneinfo
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+#: The folder for passwords that Docker and Podman mount.
+CONTAINER_SECRETS = Path("/run/secrets")
+_ETC = Path("/etc")
+_HAS_SOURCES = re.compile(r"(?m)^\s*\[?\s*[\"']?sources\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The file to read, if any; a ``./config.toml`` that is not ours; where else was looked."""
+
+    path: Path | None
+    passed_over: Path | None = None
+    looked: tuple[Path, ...] = ()
+
+
+def find_file(config: Path | None, environ: Mapping[str, str], cwd: Path) -> Found:
+    """The first of: `config`, ``$POLLER_CONFIG``, ours in `cwd`, in the home directory, in /etc.
+
+    The first two are taken as they are, so that a missing one is an error and not passed over.
+    """
+    named = config or environ.get("POLLER_CONFIG")
+    if named:
+        return Found(cwd / expand_home(str(named), environ))
+    here = cwd / "config.toml"
+    passed_over = here if here.is_file() and not _is_ours(here) else None
+    home = home_directory(environ)
+    others = ([home / ".config/poller/config.toml"] if home else []) + [_ETC / "poller/config.toml"]
+    looked = (here, *others)
+    path = next((path for path in looked if path != passed_over and os.path.lexists(path)), None)
+    return Found(path, passed_over, looked)
+
+
+def _is_ours(path: Path) -> bool:
+    # By its text, not by parsing: a broken file of ours is to be reported, not passed over.
+    try:
+        return bool(_HAS_SOURCES.search(path.read_text("utf-8-sig", errors="replace")))
+    except OSError:
+        return True
+
+
+def home_directory(environ: Mapping[str, str]) -> Path | None:
+    """``$HOME``, if it is a full path."""
+    home = environ.get("HOME", "")
+    return Path(home) if home.startswith("/") else None
+
+
+def expand_home(text: str, environ: Mapping[str, str]) -> Path:
+    """`text` as a path, a leading ``~/`` replaced."""
+    home = home_directory(environ)
+    return home / text[2:] if text.startswith("~/") and home else Path(text)
+
+
+def default_data_dir(environ: Mapping[str, str], *, root: bool) -> Path | None:
+    """``$STATE_DIRECTORY`` (systemd), for root /var/lib/poller, else below the home directory."""
+    if state := environ.get("STATE_DIRECTORY", "").split(":")[0]:
+        return Path(state)
+    if root:
+        return Path("/var/lib/poller")
+    data = environ.get("XDG_DATA_HOME", "")
+    home = home_directory(environ)
+    if data.startswith("/"):
+        return Path(data) / "poller"
+    return home / ".local/share/poller" if home else None
+
+
+def system_zone(environ: Mapping[str, str], etc: Path = _ETC) -> str:
+    """The system's time zone by name: ``$TZ``, /etc/localtime's target, /etc/timezone; "" if none tells."""
+    names = [environ.get("TZ", "").removeprefix(":")]
+    try:
+        names.append(os.readlink(etc / "localtime").rpartition("zoneinfo/")[2])
+    except OSError:
+        pass
+    try:
+        names.append((etc / "timezone").read_text("ascii", errors="replace").strip())
+    except OSError:
+        pass
+    return next((name for name in names if name and is_zone(name)), "")
+
+
+def is_zone(name: str) -> bool:
+    """Whether the time zone database of this machine has `name`; UTC needs none."""
+    if name == "UTC":
+        return True
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # OSError: "Europe" is a folder
+        return False
+    return True
+
+
+def near_zone(name: str) -> str | None:
+    """A time zone that is spelt nearly so."""
+    zones = {zone.lower(): zone for zone in zoneinfo.available_timezones()}
+    near = difflib.get_close_matches(name.lower().replace(" ", "_"), zones, n=1)
+    return zones[near[0]] if near else None

@@ -1,0 +1,156 @@
+"""Serving a simulated cloud over real HTTP: own socket, loopback, gone in well under a second."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_LINE = "poller.line"
+#: Requests still running when the server stops get this long (real seconds) before they are cut off.
+_GRACE = 0.5
+
+
+class Line:
+    """The wire below one request: for what HTTP itself cannot say."""
+
+    def __init__(self, transport: asyncio.Transport, closing: asyncio.Event) -> None:
+        self._transport = transport
+        self._closing = closing
+
+    async def hold(self, seconds: float) -> None:
+        """Keep the client waiting, in real seconds, but never the server's own stop."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+
+    def reset(self) -> None:
+        """Break the connection at once: the client sees a reset, not an end."""
+        linger = struct.pack("ii", 1, 0)
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._transport.abort()
+
+    def cut(self) -> None:
+        """Close the connection after what was sent so far."""
+        self._transport.close()
+
+
+def line_of(scope: Scope) -> Line:
+    """The wire of a request that `serve` handed in."""
+    line: Line = scope["extensions"][_LINE]
+    return line
+
+
+@asynccontextmanager
+async def serve(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve `app` on loopback while the block runs; gives the base URL. OSError if the port is taken."""
+    listener = _listen(host, port)
+    bound_host, bound_port = listener.getsockname()[:2]
+    server = _Server(app)
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="simulator")
+    try:
+        yield f"http://[{bound_host}]:{bound_port}" if ":" in host else f"http://{bound_host}:{bound_port}"
+    finally:
+        server.stop()
+        await task
+
+
+async def serve_until_stopped(
+    app: ASGIApp, announce: Callable[[str], None], host: str = "127.0.0.1", port: int = 0
+) -> None:
+    """Serve until SIGINT or SIGTERM; `announce` gets the base URL once connections are taken."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with serve(app, host, port) as base_url:
+        announce(base_url)
+        await stop.wait()
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """``host:port``, ``[v6]:port`` or a bare port, as host and port; loopback only. ValueError otherwise."""
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    if not (port.isdecimal() and int(port) < 65536):
+        raise ValueError(f"{text!r} is no address: write 127.0.0.1:PORT or a port")
+    if host == "localhost":
+        host = "127.0.0.1"
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ValueError(f"{host} is not a loopback address; the simulator has no real login to guard it")
+    return host, int(port)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    # Bound before uvicorn starts: it would end the process with our exit code for "log in".
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signals, its ten wake-ups a second and its patience at the end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._closing = asyncio.Event()
+        super().__init__(
+            uvicorn.Config(
+                self._with_line,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                date_header=False,
+                server_header=False,
+            )
+        )
+
+    def stop(self) -> None:
+        self.should_exit = True
+        self._closing.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+    async def main_loop(self) -> None:
+        await self._closing.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        if self.server_state.tasks:
+            await asyncio.wait(set(self.server_state.tasks), timeout=_GRACE)
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        for server in self.servers:
+            await server.wait_closed()
+
+    async def _with_line(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wire = next(c for c in self.server_state.connections if c.client == scope["client"])
+        scope.setdefault("extensions", {})[_LINE] = Line(wire.transport, self._closing)
+        await self._app(scope, receive, send)

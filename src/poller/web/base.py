@@ -1,0 +1,34 @@
+"""What the web needs to know of the daemon; `app` provides it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from poller.runtime.metrics import Registry
+from poller.runtime.status import DaemonStatus
+from poller.vehicle.fleet import Fleet
+from poller.vehicle.privacy import Rendering
+
+
+class Daemon(Protocol):
+    """The running poller, seen from its web pages. Everything here is cheap and does no I/O."""
+
+    def status(self) -> DaemonStatus:
+        """How everything stands now, `reasons` filled in."""
+        ...
+
+    @property
+    def fleet(self) -> Fleet:
+        """The newest of every vehicle."""
+        ...
+
+    @property
+    def registries(self) -> Sequence[Registry]:
+        """What /metrics serves, in this order."""
+        ...
+
+    @property
+    def rendering(self) -> Rendering:
+        """Names and VINs as page and API may show them."""
+        ...

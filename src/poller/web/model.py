@@ -1,0 +1,131 @@
+"""The read model: daemon and vehicles as JSON, the shapes of docs/api.md.
+
+Absent is absent: what is not known has no key. Times are RFC 3339 in UTC, units are in the names.
+Positions are left out altogether, whatever the sinks may see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from typing import Any
+
+from poller.runtime.redact import redact
+from poller.runtime.status import DaemonStatus
+from poller.vehicle.fleet import SourceMark, VehicleView
+from poller.vehicle.privacy import Rendering
+from poller.vehicle.records import Json, json_value, rfc3339
+from poller.vehicle.signals import signal_of
+from poller.vehicle.snapshot import Reading
+from poller.web.base import Daemon
+from poller.web.display import since
+
+#: Fields of the status whose names lack their unit.
+_WITH_UNIT = {
+    "allowed_age": "allowed_age_seconds",
+    "last_duration": "last_duration_seconds",
+    "backlog_limit": "backlog_limit_seconds",
+    "size": "size_bytes",
+    "limit": "limit_bytes",
+    "disk_free": "disk_free_bytes",
+}
+
+
+def status_json(daemon: Daemon) -> Json:
+    """Everything of `/api/v1/status`: the whole `DaemonStatus`, `ready`, and a line per vehicle."""
+    status = daemon.status()
+    body: Json = {"ready": status.ready, **_plain(status)}
+    slugs = {view.vin: daemon.rendering.slug(view.vin) for view in daemon.fleet.views()}
+    for source in body["sources"]:
+        source["vehicles"] = [slugs.get(vehicle, redact(vehicle)) for vehicle in source["vehicles"]]
+    body["journal"]["orphans"] = [
+        {"sink": name, "backlog": backlog} for name, backlog in status.journal.orphans
+    ]
+    body["recent_failures"] = [
+        {"subject": subject, **_plain(failure)} for subject, failure in status.recent_failures
+    ]
+    body["vehicles"] = vehicles_json(daemon, status)
+    return body
+
+
+def vehicles_json(daemon: Daemon, status: DaemonStatus | None = None) -> list[Json]:
+    """A line per vehicle: who it is and how fresh."""
+    now = (status or daemon.status()).now
+    return [_summary(view, daemon.rendering, now) for view in daemon.fleet.views()]
+
+
+def vehicle_json(daemon: Daemon, slug: str) -> Json | None:
+    """One vehicle with all its readings, or None if no vehicle has that name.
+
+    `readings` is what a record has; `details` adds to each the source, the car's own time and the
+    age in seconds.
+    """
+    for view in daemon.fleet.views():
+        if daemon.rendering.slug(view.vin) == slug:
+            now = daemon.status().now
+            return {**_summary(view, daemon.rendering, now), **_readings(view, now)}
+    return None
+
+
+def shown(view: VehicleView) -> dict[str, tuple[Reading, str]]:
+    """The readings that pages may show: known signals, no positions."""
+    return {
+        key: entry
+        for key, entry in view.readings.items()
+        if (signal := signal_of(key)) is not None and not signal.private
+    }
+
+
+def reported_at(view: VehicleView) -> datetime | None:
+    """The car's newest own time, over all sources."""
+    return max((mark.report_at for mark in view.sources.values() if mark.report_at), default=None)
+
+
+def asked_at(view: VehicleView) -> datetime | None:
+    """When any source last had an answer about this car."""
+    return max((mark.last_success_at for mark in view.sources.values() if mark.last_success_at), default=None)
+
+
+def _summary(view: VehicleView, rendering: Rendering, now: datetime) -> Json:
+    out: Json = {"vehicle": rendering.slug(view.vin), "vin": rendering.shown_vin(view.vin)}
+    for key in ("model", "brand", "year"):
+        if key in view.readings:
+            out[key] = view.readings[key][0].value
+    for key, moment in (("observed_at", reported_at(view)), ("received_at", asked_at(view))):
+        if moment is not None:
+            out[key] = rfc3339(moment)
+            out[key.removesuffix("_at") + "_age_seconds"] = round(since(moment, now), 1)
+    out["sources"] = {name: _mark(mark) for name, mark in sorted(view.sources.items())}
+    return out
+
+
+def _mark(mark: SourceMark) -> Json:
+    plain: Json = _plain(mark)
+    return plain
+
+
+def _readings(view: VehicleView, now: datetime) -> Json:
+    readings: Json = {}
+    details: Json = {}
+    for key, (reading, source) in sorted(shown(view).items()):
+        readings[key] = json_value(reading.value)
+        details[key] = {"source": source}
+        if reading.observed_at is not None:
+            details[key]["observed_at"] = rfc3339(reading.observed_at)
+            details[key]["age_seconds"] = round(since(reading.observed_at, now), 1)
+    return {"readings": readings, "details": details}
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, sequences and times as JSON; None is left out."""
+    if is_dataclass(value):
+        pairs = ((field.name, getattr(value, field.name)) for field in fields(value))
+        return {_WITH_UNIT.get(name, name): _plain(item) for name, item in pairs if item is not None}
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,145 @@
+"""What keeps the poller from being ready, and what is worth knowing besides; in plain words.
+
+Pure: a `DaemonStatus` goes in, sentences come out. `app` fills `DaemonStatus.reasons` with `reasons`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from poller.runtime.status import DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
+from poller.web.display import since, span
+
+#: A login that ends within this many seconds is worth a note.
+_LOGIN_NOTICE = 3 * 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`subject` (``source bmw``) has trouble (`text`); `mend` is what a person can do about it."""
+
+    subject: str
+    text: str
+    mend: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.text}" + (f"; {self.mend}" if self.mend else "")
+
+
+def reasons(status: DaemonStatus) -> list[str]:
+    """Why /readyz says 503; empty when the poller is ready."""
+    return [str(problem) for problem in problems(status)]
+
+
+def problems(status: DaemonStatus) -> list[Problem]:
+    """What `reasons` says, in parts."""
+    found = list(_daemon(status))
+    for source in status.sources:
+        found.extend(_source(source, status))
+    for sink in status.sinks:
+        found.extend(_sink(sink, status))
+    found.extend(_journal(status.journal))
+    return found
+
+
+def notes(status: DaemonStatus) -> list[Problem]:
+    """What does not make the poller unready, yet should not go unseen."""
+    found: list[Problem] = []
+    for sink in status.sinks:
+        if sink.dead_letters:
+            text = f"{_count(sink.dead_letters, 'record')} refused and set aside"
+            found.append(Problem(f"sink {sink.name}", text, "see `poller dead-letters list`"))
+    if status.journal.quarantined:
+        text = f"{_count(status.journal.quarantined, 'answer')} could not be understood and is kept for a fix"
+        found.append(Problem("quarantine", text, "see `poller dead-letters list`"))
+    for name, backlog in status.journal.orphans:
+        text = f"not in the configuration any more, {_count(backlog, 'record')} behind"
+        found.append(
+            Problem(f"sink {name}", text, f"name it again, or let it go: `poller sinks forget {name}`")
+        )
+    for source in status.sources:
+        found.extend(_login_notice(source, status))
+    return found
+
+
+def _daemon(status: DaemonStatus) -> Iterator[Problem]:
+    if not status.progressing:
+        yield Problem("poller", "makes no progress: a part of it has stopped", "restart it and keep its log")
+    if not status.clock_set:
+        text = "clock not set: it is older than the newest record or than this release; nothing is polled"
+        yield Problem("clock", text, "set the time of this machine")
+
+
+def _source(source: SourceStatus, status: DaemonStatus) -> Iterator[Problem]:
+    subject = f"source {source.name}"
+    if source.last_success_at is None:
+        silence = f"no answer yet (started {span(since(status.started_at, status.now))} ago)"
+    elif (age := since(source.last_success_at, status.now)) > source.allowed_age:
+        silence = f"no success for {span(age)} (allowed {span(source.allowed_age)})"
+    elif source.state in ("login_required", "blocked"):
+        silence = ""
+    else:
+        return
+    yield Problem(subject, ": ".join(filter(None, (silence, _cause(source)))), _mend(source))
+
+
+def _cause(source: SourceStatus) -> str:
+    if source.state == "login_required":
+        return "login required"
+    failure = _present(source)
+    if source.state == "blocked":
+        return failure.message if failure else "the maker refuses third-party clients"
+    return failure.message if failure else ""
+
+
+def _mend(source: SourceStatus) -> str | None:
+    failure = _present(source)
+    if failure and failure.hint:
+        return failure.hint
+    return f"run `poller login {source.name}`" if source.state == "login_required" else None
+
+
+def _present(source: SourceStatus) -> Failure | None:
+    """The failure, unless a success came after it: then it explains nothing any more."""
+    failure, success = source.failure, source.last_success_at
+    return failure if failure and (success is None or failure.at >= success) else None
+
+
+def _sink(sink: SinkStatus, status: DaemonStatus) -> Iterator[Problem]:
+    subject = f"sink {sink.name}"
+    failure = sink.failure
+    mend = failure.hint if failure else None
+    if sink.held:
+        yield Problem(subject, f"held: {sink.held}", mend)
+    if sink.isolated:
+        yield Problem(subject, f"one record fails again and again: {sink.isolated}", mend)
+    if sink.live or not sink.backlog or not sink.backlog_limit or sink.oldest_record_at is None:
+        return
+    age = since(sink.oldest_record_at, status.now)
+    if age > sink.backlog_limit:
+        text = f"{_count(sink.backlog, 'record')} waiting, the oldest for {span(age)}"
+        cause = f": {failure.message}" if failure and not sink.held else ""
+        yield Problem(subject, f"{text} (allowed {span(sink.backlog_limit)}){cause}", mend)
+
+
+def _journal(journal: JournalStatus) -> Iterator[Problem]:
+    if journal.full:
+        mend = "make room on the disk, or raise [journal] max_size"
+        yield Problem("journal", "full: new answers find no room", mend)
+    if journal.failure:
+        yield Problem("journal", journal.failure.message, journal.failure.hint)
+
+
+def _login_notice(source: SourceStatus, status: DaemonStatus) -> Iterator[Problem]:
+    ends = source.login_expires_at
+    if ends is None or source.state == "login_required":
+        return
+    left = since(status.now, ends)
+    if left < _LOGIN_NOTICE:
+        text = f"the login ends in {span(left)}" if left else "the login has ended"
+        yield Problem(f"source {source.name}", text, f"renew it: `poller login {source.name}`")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

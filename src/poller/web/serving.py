@@ -1,0 +1,88 @@
+"""uvicorn inside our event loop, tamed: no signals, no exit of its own, no log, a stop that ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator, Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+#: Connections at once; more would eat the file descriptors that the journal needs.
+MAX_CONNECTIONS = 100
+#: Seconds in which a new connection must begin to ask.
+FIRST_REQUEST = 20.0
+#: Seconds that answers under way have to finish when the poller stops.
+STOP_GRACE = 0.5
+
+
+class BoundedProtocol(H11Protocol):
+    """HTTP/1.1 with a limit on connections, and a time-out for those that never ask."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as upstream
+        """Take the connection, or close it at once if there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+            return
+        self.timeout_keep_alive_task = self.loop.call_later(FIRST_REQUEST, self.timeout_keep_alive_handler)
+
+
+class Serving(uvicorn.Server):
+    """Serves `app` on sockets that are bound already, until `stop` is set."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=BoundedProtocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+            )
+        )
+
+    async def serve_until(self, stop: asyncio.Event, sockets: Sequence[socket.socket]) -> None:
+        """Answer until `stop` is set; back within about a second, whatever clients do. Closes the sockets."""
+        self._stop = stop
+        try:
+            await self.serve(list(sockets))
+        finally:
+            for sock in sockets:
+                sock.close()
+
+    async def main_loop(self) -> None:
+        """Wait for the stop; once a second the Date header is renewed (upstream wakes ten times)."""
+        while not self._stop.is_set():
+            await self.on_tick(0)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), 1.0)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the door, let answers finish for a moment, then hang up. Upstream waits for clients."""
+        for server in self.servers:
+            server.close()
+        for sock in sockets or []:
+            sock.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        tasks = set(self.server_state.tasks)
+        if tasks:
+            _, unfinished = await asyncio.wait(tasks, timeout=STOP_GRACE)
+            for task in unfinished:
+                task.cancel()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the poller's own business."""
+        yield

@@ -1,0 +1,155 @@
+"""One source's task: what it asks, when it leaves the account alone, what it says about itself."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from poller.errors import LoginRequired, RateLimited, SourceBlocked, SourceUnavailable
+from poller.schedule.rounds import Rounds
+from poller.sources.base import LoginState
+from poller.testing.clock import ManualClock
+from poller.testing.memory import DictMemory
+from poller.testing.sources import FakeSource
+
+TWO = ("WMW00000000000001", "WBA00000000000002")
+
+
+class World:
+    """A source with two cars, its rounds, and a poll that only fetches."""
+
+    def __init__(self):
+        self.clock = ManualClock()
+        self.memory = DictMemory()
+        self.source = FakeSource(self.clock, vins=TWO)
+        self.room = True
+        self.listed = []
+        self.rounds = self.restarted()
+
+    def restarted(self):
+        async def poll(source, target):
+            return await source.fetch(target)
+
+        async def may_collect():
+            return self.room
+
+        async def listed(source, vins):
+            self.listed.append(vins)
+
+        return Rounds(
+            self.source,
+            poll=poll,
+            memory=self.memory,
+            clock=self.clock,
+            interval=300,
+            may_collect=may_collect,
+            listed=listed,
+            failed=lambda source, error: None,
+        )
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+async def test_each_vehicle_is_asked_once(world):
+    outcome = await world.rounds.round()
+    assert (outcome.good, outcome.bad, outcome.error) == (2, 0, None)
+    assert world.source.fetched == list(TWO)
+    assert world.rounds.status.state == "ok"
+
+
+async def test_one_vehicles_failure_never_costs_anothers_snapshot(world):
+    world.source.script = [SourceUnavailable("server said 500", reason="server"), {"soc_percent": 50}]
+    outcome = await world.rounds.round()
+    assert (outcome.good, outcome.bad) == (1, 1)
+    assert world.rounds.status.consecutive_failures == 0
+    assert world.rounds.status.failure.reason == "server"
+
+
+@pytest.mark.parametrize("error", [RateLimited, SourceBlocked])
+async def test_a_refusal_speaks_for_the_account_and_ends_the_round(world, error):
+    world.source.script = [error(world.clock.now() + timedelta(hours=2))]
+    await world.rounds.round()
+    assert len(world.source.fetched) == 1
+
+
+async def test_a_rate_limit_is_respected_and_survives_a_restart(world):
+    until = world.clock.now() + timedelta(minutes=20)
+    world.source.script = [RateLimited(until, "slow down")]
+    await world.rounds.round()
+    world.rounds = world.restarted()
+    await world.rounds.open()
+    assert world.rounds.told_to_wait()["reason"] == "rate_limited"
+    stop = asyncio.Event()
+    task = asyncio.create_task(world.rounds.run(stop))
+    for _ in range(4):
+        world.rounds.mark_due()
+        await world.clock.advance(299)
+    assert len(world.source.fetched) == 1
+    await world.clock.advance(10)
+    world.rounds.mark_due()
+    await world.clock.settle()
+    assert len(world.source.fetched) == 1 + 2, "the first tick after the limit's end asks for both"
+    stop.set()
+    await task
+
+
+async def test_the_poll_in_flight_when_stopped_is_finished(world):
+    gate, stop = asyncio.Event(), asyncio.Event()
+    world.source.before_answer = gate.wait
+    task = asyncio.create_task(world.rounds.run(stop))
+    world.rounds.mark_due()
+    await world.clock.settle()
+    stop.set()
+    gate.set()
+    await task
+    assert world.source.fetched == [TWO[0]]
+    assert world.rounds.status.last_success_at is not None
+
+
+async def test_a_new_login_is_found_by_itself(world):
+    world.source.script = [LoginRequired("the refresh token was refused")]
+    stop = asyncio.Event()
+    task = asyncio.create_task(world.rounds.run(stop))
+    world.rounds.mark_due()
+    await world.clock.advance(3600)
+    assert world.rounds.status.state == "login_required"
+    assert len(world.source.fetched) == 1, "nobody is asked while a human is needed"
+    world.source.login = LoginState("2")
+    await world.clock.advance(10)
+    assert world.rounds.status.state == "ok"
+    stop.set()
+    await task
+
+
+async def test_no_overlap_when_due_twice_during_a_slow_round(world):
+    gate = asyncio.Event()
+    world.source.before_answer = gate.wait
+    first = asyncio.create_task(world.rounds.round())
+    second = asyncio.create_task(world.rounds.round())
+    await world.clock.settle()
+    assert len(world.source.fetched) == 1
+    gate.set()
+    await asyncio.gather(first, second)
+
+
+async def test_what_cannot_be_kept_is_not_asked_for(world):
+    world.room = False
+    await world.rounds.round()
+    assert world.source.fetched == []
+
+
+async def test_the_last_attempt_is_on_disk_before_anybody_is_asked(world):
+    async def look():
+        assert world.memory.values["attempt:fake:fake"]
+
+    world.source.before_answer = look
+    await world.rounds.round()
+    assert world.source.fetched
+
+
+async def test_vehicles_that_the_account_lists_are_told(world):
+    await world.rounds.round()
+    assert world.listed == [frozenset(TWO)]
