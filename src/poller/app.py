@@ -12,10 +12,11 @@ from poller.journal.sqlite import SqliteJournal
 from poller.road import Road
 from poller.runtime import log
 from poller.runtime.clock import Clock, SystemClock
-from poller.runtime.metrics import Metrics
+from poller.runtime.metrics import Metrics, Registry
 from poller.runtime.pulse import Pulse
 from poller.runtime.status import DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
 from poller.settings import Loaded, Settings
+from poller.vehicle.fleet import Fleet
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import Json, parse_time
 from poller.web.readiness import reasons
@@ -35,6 +36,7 @@ class App:
         settings = loaded.settings
         self.journal = SqliteJournal(settings.data_dir / "journal.db", policy_of(settings), self.clock)
         self.road = self._road(loaded)
+        self.metrics.expose(self.status)
         self._started_at = self.clock.now()
         self._stats: JournalStats | None = None
         self._journal_failure: Failure | None = None
@@ -55,6 +57,21 @@ class App:
         """Close in reverse; may be called twice."""
         await self.road.close()
         await self.journal.close()
+
+    @property
+    def fleet(self) -> Fleet:
+        """The newest of every vehicle."""
+        return self.road.fleet
+
+    @property
+    def registries(self) -> tuple[Registry, ...]:
+        """What /metrics serves: the daemon's own, then the cars'."""
+        return (self.metrics.registry, *self.road.registries)
+
+    @property
+    def rendering(self) -> Rendering:
+        """How page, API and command line see vehicles: by name, without position."""
+        return Rendering(self.loaded.settings.names, location="none", vin="short")
 
     async def refresh(self) -> None:
         """Read what status needs from the journal; a failing journal becomes part of the status."""
@@ -97,7 +114,7 @@ class App:
         from poller.web.model import status_json
 
         await self.refresh()
-        return status_json(self.status(), self.road.fleet, self.page_rendering())
+        return status_json(self)
 
     async def reload(self, loaded: Loaded) -> None:
         """Swap the road for one with these settings; what needs a restart is said in the log."""
@@ -146,7 +163,7 @@ class App:
             replace(
                 rounds.status,
                 next_poll_at=self.road.timer.next_due(name),
-                vehicles=tuple(sorted(map(self.page_rendering().slug, self.road.fleet.vins_of(name)))),
+                vehicles=tuple(sorted(map(self.rendering.slug, self.road.fleet.vins_of(name)))),
             )
             for name, rounds in self.road.rounds.items()
         )
@@ -185,9 +202,6 @@ class App:
                     self._failures.append((seen[0], part.failure))
         del self._failures[:-REMEMBERED_FAILURES]
 
-    def page_rendering(self) -> Rendering:
-        """How page, API and command line see vehicles: by name, without position."""
-        return Rendering(self.loaded.settings.names, location="none", vin="short")
 
 
 def policy_of(settings: Settings) -> Policy:

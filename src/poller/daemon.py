@@ -8,6 +8,7 @@ import functools
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from poller.app import App
@@ -18,7 +19,8 @@ from poller.runtime.clock import Clock, SystemClock, wait
 from poller.runtime.supervise import supervise
 from poller.runtime.systemd import ServiceManager
 from poller.settings import Loaded
-from poller.web.control import ControlServer, socket_path
+from poller.web.control import SOCKET_NAME, ControlServer
+from poller.web.display import Display
 from poller.web.server import WebServer
 
 #: Real seconds between two looks at journal, clock and progress.
@@ -43,7 +45,7 @@ class Daemon:
         self._road_stop = asyncio.Event()
         self._road_tasks: list[asyncio.Task[None]] = []
         self._logger = log.get("app")
-        self.web = WebServer(app.loaded.settings.web, app)
+        self._web = web_server(app)
 
     def stop(self) -> None:
         """Stop polling, give deliveries their grace, leave the rest on disk."""
@@ -64,8 +66,9 @@ class Daemon:
         Raises PollerError if it cannot start: the port or the data directory is taken, …
         """
         app = self._app
-        addresses = self.web.bind()
-        control = ControlServer(socket_path(os.environ, app.loaded.settings.data_dir), self._commands())
+        self._web.bind()
+        folder = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or app.loaded.settings.data_dir
+        control = ControlServer(Path(folder) / SOCKET_NAME, self._commands())
         try:
             await app.open()
             await control.start()
@@ -81,6 +84,7 @@ class Daemon:
             self._logger.info("app.stopping")
             await asyncio.gather(self._stop_road(), _finish(tasks, CLOSING))
         finally:
+            self._web.close()
             await control.stop()
             await app.close()
         self._logger.info("app.stopped")
@@ -90,7 +94,7 @@ class Daemon:
 
     def _side_tasks(self) -> list[asyncio.Task[None]]:
         app = self._app
-        runs = {"web": self.web.serve, "look": self._look, "prune": self._prune}
+        runs = {"web": self._web.run, "look": self._look, "prune": self._prune}
         return [
             asyncio.create_task(
                 supervise(name, run, stop=self._stop, clock=app.clock, metrics=app.metrics), name=name
@@ -150,6 +154,21 @@ class Daemon:
                 await self._app.prune()
             except JournalError as error:
                 self._logger.warning("prune.failed", error=error.message, hint=error.hint)
+
+
+def web_server(app: App) -> WebServer:
+    """Page, API, metrics and health as configured."""
+    settings = app.loaded.settings
+    web, display = settings.web, settings.display
+    return WebServer(
+        app,
+        listen=web.listen,
+        display=Display(display.units, display.zone),
+        clock=app.clock,
+        password=web.password.get_secret_value() if web.password else None,
+        base_path=web.base_path,
+        allowed_hosts=web.allowed_hosts,
+    )
 
 
 def headline(app: App) -> str:

@@ -20,7 +20,7 @@ from poller.journal.base import Journal
 from poller.runtime import log
 from poller.runtime.atomic import write_atomic
 from poller.runtime.clock import Clock
-from poller.runtime.metrics import Metrics
+from poller.runtime.metrics import Metrics, Registry
 from poller.runtime.pulse import Pulse
 from poller.runtime.supervise import supervise
 from poller.schedule.rounds import Rounds
@@ -94,16 +94,20 @@ class Road:
             committed=self.wake,
         )
         self._build_sources(settings)
-        for sink in (*self._queued.values(), *self.live.values()):
-            try:
-                await sink.open()
-            except SinkError as error:
-                self._logger.warning("sink.not_opened", sink=sink.name, error=error.message, hint=error.hint)
+        # Queued sinks are opened by their deliveries, which hold one that cannot be opened.
+        for sink in self.live.values():
+            await sink.open()
         for source in self.sources.values():
             await source.open()
         for rounds in self.rounds.values():
             await rounds.open()
         await self.collector.restore()
+
+    @property
+    def registries(self) -> list[Registry]:
+        """The cars' metrics, from the sinks that serve them."""
+        found = (getattr(sink, "registry", None) for sink in self.live.values())
+        return [registry for registry in found if registry is not None]
 
     async def close(self) -> None:
         """Close in reverse; may be called twice."""
@@ -163,7 +167,14 @@ class Road:
             self._queued[name] = sink
             self._metrics.declare_sink(name)
             self.deliveries[name] = Delivery(
-                name, sink, self._journal, self._clock, rendering, sink_settings, self._metrics
+                name,
+                sink,
+                self._journal,
+                self._clock,
+                rendering,
+                sink_settings,
+                self._metrics,
+                pulse=self._pulse,
             )
 
     async def _may_collect(self) -> bool:

@@ -31,13 +31,20 @@ def login(
     """Log in to a source; a running daemon picks the login up by itself."""
     loaded = load_and_log(config, options.overrides(data_dir))
     token = typer.prompt("Refresh token", hide_input=True) if refresh_token else None
-    typer.echo(asyncio.run(_login(loaded, source, captcha_token, token, take_over)))
+    done = login_to(loaded, source, captcha_token=captcha_token, refresh_token=token, take_over=take_over)
+    typer.echo(asyncio.run(done))
     return 0
 
 
-async def _login(
-    loaded: Loaded, name: str, captcha_token: str | None, refresh_token: str | None, take_over: Path | None
+async def login_to(
+    loaded: Loaded,
+    name: str,
+    *,
+    captcha_token: str | None = None,
+    refresh_token: str | None = None,
+    take_over: Path | None = None,
 ) -> str:
+    """Log in with what is given, or ask for a captcha; one line fit to print. Raises PollerError."""
     source = _source(loaded, name)
     await source.open()
     try:

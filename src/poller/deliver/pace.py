@@ -78,7 +78,7 @@ class Streak:
         """
         for position in range(settlement.done):
             self._count(settlement.rejected.get(position))
-        excess = min(max(0, self.length - REJECTIONS_IN_A_ROW), settlement.done)
+        excess = max(0, self.length - REJECTIONS_IN_A_ROW)
         self.length -= excess
         done = settlement.done - excess
         kept = {at: reason for at, reason in settlement.rejected.items() if at < done}

@@ -6,110 +6,104 @@ dash written as an underscore. A secret file bears the same name in any case.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from poller.settings.problems import PREFIX, Problem, spelt
 from poller.settings.places import CONTAINER_SECRETS
+from poller.settings.problems import PREFIX, Place, Problem, spelt
 
-#: What container platforms set for a service called "poller", and the way to the file itself.
-_NOT_OURS = ("SERVICE_", "PORT")
-_CONFIG = "CONFIG"
+#: What container platforms set for a service called "poller".
+_PLATFORM = ("SERVICE_", "PORT")
 _FILE = "_FILE"
 AXIOM_TOKEN = "AXIOM_TOKEN"  # noqa: S105 - the name of a variable
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One value. `spelling`: the path as the variable spells it; `origin`: for messages."""
+    """One value. `spelling`: its path as the name spells it; `origin`: for messages."""
 
-    spelling: tuple[str, ...]
+    spelling: Place
     text: str = field(repr=False)
     origin: str
 
 
 class Variables:
-    """Reads once; `given` is in rising precedence, `problems` says what could not be read."""
+    """Everything outside, read once.
+
+    `given` is in rising precedence; `axiom_token` is that of Axiom's own tools; `problems` says what
+    could not be read or is given twice. `config`, should it lie among the secrets, is not one.
+    """
 
     def __init__(self, environ: Mapping[str, str], *, config: Path | None) -> None:
-        self._environ = environ
-        self._config = config
+        self.given: list[Given] = []
         self.problems: list[Problem] = []
         credentials = environ.get("CREDENTIALS_DIRECTORY")
-        folders = [CONTAINER_SECRETS, *([Path(credentials)] if credentials else [])]
-        self.given: Sequence[Given] = [
-            *(given for folder in folders for given in self._folder(folder)),
-            *self._named_files(),
-            *self._plain(),
-        ]
+        for folder in (CONTAINER_SECRETS, Path(credentials) if credentials else None):
+            if folder is not None:
+                self._take_folder(folder, config)
+        self._take_environment(environ)
+        self.axiom_token = self._find_axiom_token(environ)
 
-    def axiom_token(self) -> Given | None:
-        """The token that Axiom's own tools use, from ``AXIOM_TOKEN`` or the file it names."""
-        if text := self._environ.get(AXIOM_TOKEN):
-            return Given((), text, f"the variable {AXIOM_TOKEN}")
-        if path := self._environ.get(AXIOM_TOKEN + _FILE):
-            origin = f"the file that {AXIOM_TOKEN}{_FILE} names"
-            text = self._read(Path(path), (), origin)
-            return Given((), text, origin) if text else None
-        return None
-
-    def _plain(self) -> Iterator[Given]:
-        ours = self._ours(self._environ, "the variable ")
-        for name, rest in ours.items():
-            if not rest.endswith(_FILE):
-                yield from self._given(rest, self._environ[name], f"the variable {name}")
-
-    def _named_files(self) -> Iterator[Given]:
-        for name, rest in self._ours(self._environ).items():
-            if rest.endswith(_FILE):
-                # The value is not shown: a password put there by mistake stays one.
-                origin = f"the file that {name} names"
-                place = _split(rest.removesuffix(_FILE))
-                text = self._read(Path(self._environ[name]), place, origin)
-                if text is not None:
-                    yield from self._given(rest.removesuffix(_FILE), text, origin)
-
-    def _folder(self, folder: Path) -> Iterator[Given]:
+    def _take_folder(self, folder: Path, config: Path | None) -> None:
         try:
             files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
         except OSError:
             return
-        for name, rest in self._ours(files, f"the secret file {folder}/").items():
-            origin = f"the secret file {files[name]}"
-            if self._config is not None and files[name].resolve() == self._config.resolve():
+        for name, rest in self._ours(files, "the secret file"):
+            if config is None or not files[name].samefile(config):
+                self._take_file(_split(rest), files[name], f"the secret file {files[name]}")
+
+    def _take_environment(self, environ: Mapping[str, str]) -> None:
+        ours = self._ours(environ, "the variable")
+        for name, rest in ours:
+            if rest.endswith(_FILE):
+                # Its value is never shown: a password put there by mistake stays a secret.
+                origin = f"the file that {name} names"
+                self._take_file(_split(rest.removesuffix(_FILE)), Path(environ[name]), origin)
+        for name, rest in ours:
+            if not rest.endswith(_FILE):
+                self.given.append(Given(_split(rest), environ[name], f"the variable {name}"))
+
+    def _take_file(self, spelling: Place, path: Path, origin: str) -> None:
+        text = self._read(spelling, path, origin)
+        if text is not None:
+            self.given.append(Given(spelling, text, origin))
+
+    def _find_axiom_token(self, environ: Mapping[str, str]) -> Given | None:
+        if text := environ.get(AXIOM_TOKEN):
+            return Given((), text, f"the variable {AXIOM_TOKEN}")
+        if path := environ.get(AXIOM_TOKEN + _FILE):
+            origin = f"the file that {AXIOM_TOKEN}{_FILE} names"
+            found = self._read(("sinks",), Path(path), origin)
+            return Given((), found, origin) if found else None
+        return None
+
+    def _ours(self, names: Iterable[str], what: str) -> list[tuple[str, str]]:
+        """(name, what follows the prefix in capitals) of those that are settings, sorted."""
+        first: dict[str, str] = {}
+        for name in sorted(names):
+            rest = spelt(name).removeprefix(PREFIX)
+            if rest == spelt(name) or rest == "CONFIG" or rest.startswith(_PLATFORM):
                 continue
-            text = self._read(files[name], _split(rest), origin)
-            if text is not None:
-                yield from self._given(rest, text, origin)
+            if rest in first:
+                text = f"is given twice, by {first[rest]} and {name}: keep one"
+                self.problems.append(Problem(_split(rest), text, f"{what} {name}"))
+            first.setdefault(rest, name)
+        return [(name, rest) for rest, name in first.items()]
 
-    def _given(self, rest: str, text: str, origin: str) -> Iterator[Given]:
-        yield Given(_split(rest), text, origin)
-
-    def _ours(self, names: Mapping[str, object], label: str = "") -> dict[str, str]:
-        """Name → what follows the prefix, in capitals; with a `label`, twins are a problem."""
-        found = {name: spelt(name) for name in names if spelt(name).startswith(PREFIX)}
-        rests = {name: full.removeprefix(PREFIX) for name, full in found.items()}
-        ours = {n: rest for n, rest in rests.items() if rest != _CONFIG and not rest.startswith(_NOT_OURS)}
-        for rest, times in Counter(ours.values()).items():
-            if times > 1 and label:
-                twins = " and ".join(label + name for name, other in ours.items() if other == rest)
-                self.problems.append(Problem(_split(rest), f"is given twice, by {twins}: keep one"))
-        return ours
-
-    def _read(self, path: Path, place: tuple[str, ...], origin: str) -> str | None:
+    def _read(self, place: Place, path: Path, origin: str) -> str | None:
+        reason = "there is no such regular file"
         try:
             if path.is_file():
                 return path.read_text("utf-8").removesuffix("\n").removesuffix("\r")
-            reason = "there is no such regular file"
         except UnicodeDecodeError:
             reason = "it is not UTF-8 text"
         except OSError as error:
-            reason = error.strerror or "it cannot be read"
+            reason = error.strerror or "the system refuses it"
         self.problems.append(Problem(place, f"cannot be read: {reason}", origin))
         return None
 
 
-def _split(rest: str) -> tuple[str, ...]:
+def _split(rest: str) -> Place:
     return tuple(rest.lower().split("__"))

@@ -192,6 +192,8 @@ def _unreachable(path: Path, error: httpx.TransportError) -> PollerError:
 
 def _not_allowed(path: Path) -> PollerError:
     hint = "run this as the poller's user or as root"
+    if not os.access(path.parent, os.X_OK):
+        return PollerError(f"not allowed to look into {path.parent} for a running poller", hint=hint)
     with contextlib.suppress(OSError, KeyError):
         group = grp.getgrgid(path.stat().st_gid).gr_name
         hint = f"join the group {group!r} (`usermod -aG {group} $USER`, then log in again), or {hint}"

@@ -283,7 +283,7 @@ class Auth:
             raise self._could_not_ask(reply)
         try:
             return oauth.read_code(reply.headers.get("location", ""), proof)
-        except ValueError as error:
+        except oauth.Unreadable as error:
             raise SourceUnavailable(f"BMW's login answer does not fit our question ({error})") from error
 
     async def _config(self, tokens: Tokens) -> oauth.OAuthConfig:
@@ -309,10 +309,8 @@ class Auth:
             raise self._could_not_ask(reply)
         try:
             return read(reply.body)
-        except ValueError as error:
-            # The name of the missing member at most: json's own message would quote the body.
-            what = "JSON" if isinstance(error, UnicodeDecodeError) or " " in str(error) else str(error)
-            raise SourceUnavailable(f"BMW's login server answered without usable {what}") from None
+        except oauth.Unreadable as error:
+            raise SourceUnavailable(f"BMW's login server answered without usable {error}") from error
 
     def _could_not_ask(self, reply: Reply) -> SourceError:
         """The error for an answer that says nothing about the login itself; so the login is kept."""

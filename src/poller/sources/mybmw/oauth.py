@@ -10,10 +10,14 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 CONFIG_PATH: Final = "/eadrax-ucs/v1/presentation/oauth/config"
 _ALPHABET = string.ascii_letters + string.digits + "-._~"
+
+
+class Unreadable(ValueError):
+    """An answer lacks something; the text is that thing's name and nothing of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +73,14 @@ class Proof:
 
 
 def read_config(body: bytes) -> OAuthConfig:
-    """Understand the OAuth configuration. ValueError if something is missing."""
+    """Understand the OAuth configuration. Raises Unreadable."""
     raw = _object(body)
     scopes = raw.get("scopes")
     if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
-        raise ValueError("scopes")
+        raise Unreadable("scopes")
     token_url = _text(raw, "tokenEndpoint")
     if "/token" not in token_url:
-        raise ValueError("tokenEndpoint")
+        raise Unreadable("tokenEndpoint")
     return OAuthConfig(
         client_id=_text(raw, "clientId"),
         client_secret=_text(raw, "clientSecret"),
@@ -87,7 +91,7 @@ def read_config(body: bytes) -> OAuthConfig:
 
 
 def read_grant(body: bytes) -> Grant:
-    """Understand the token endpoint's answer. ValueError if it holds no access token."""
+    """Understand the token endpoint's answer. Unreadable if it holds no access token."""
     raw = _object(body)
     lifetime = raw.get("expires_in")
     if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or not 0 < lifetime < 10**9:
@@ -102,17 +106,17 @@ def read_grant(body: bytes) -> Grant:
 
 
 def read_authorization(body: bytes) -> str:
-    """The `authorization` in ``{"redirect_to": "redirect_uri=<url>?…&authorization=…"}``. ValueError."""
+    """The `authorization` in ``{"redirect_to": "redirect_uri=<url>?…&authorization=…"}``. Unreadable."""
     query = _text(_object(body), "redirect_to").partition("?")[2]
     return _single(parse_qs(query), "authorization")
 
 
 def read_code(location: str, proof: Proof) -> str:
-    """The `code` in ``<scheme>://oauth?code=…``. ValueError without one, or if it answers someone else."""
-    query = parse_qs(urlsplit(location).query)
+    """The `code` in ``<scheme>://oauth?code=…``. Unreadable without one, or if it answers someone else."""
+    query = parse_qs(location.partition("?")[2].partition("#")[0])
     for name, ours in (("state", proof.state), ("nonce", proof.nonce)):
         if name in query and query[name] != [ours]:
-            raise ValueError(name)
+            raise Unreadable(name)
     return _single(query, "code")
 
 
@@ -137,22 +141,22 @@ def _random(length: int) -> str:
 def _object(body: bytes) -> dict[str, Any]:
     try:
         raw = json.loads(body)
-    except RecursionError as error:
-        raise ValueError("nesting") from error
+    except (ValueError, RecursionError):
+        raise Unreadable("JSON") from None
     if not isinstance(raw, dict):
-        raise ValueError("not an object")  # noqa: TRY004  # callers know one error
+        raise Unreadable("object")
     return raw
 
 
 def _text(raw: Mapping[str, Any], name: str) -> str:
     value = raw.get(name)
     if not isinstance(value, str) or not value:
-        raise ValueError(name)
+        raise Unreadable(name)
     return value
 
 
 def _single(query: Mapping[str, list[str]], name: str) -> str:
     values = query.get(name)
     if not values:
-        raise ValueError(name)
+        raise Unreadable(name)
     return values[0]

@@ -1,0 +1,149 @@
+"""Which vehicles an account has and what they are: asked once a day, kept over restarts."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from poller.errors import JournalError, LoginRequired, SourceError, SourceUnavailable
+from poller.runtime import log
+from poller.runtime.clock import Clock
+from poller.sources.base import Memory
+from poller.sources.mybmw.client import MyBmwClient
+from poller.sources.mybmw.regions import BRANDS
+from poller.vehicle.records import parse_time, rfc3339
+
+_KEEP: Final = timedelta(days=1)
+#: After a list or a profile could not be had: the state is what counts, and calls are few.
+_PAUSE: Final = timedelta(minutes=15)
+
+
+class Garage:
+    """Caches lists and profiles in the source's memory.
+
+    One brand's list or one vehicle's profile may fail; then the last good one serves.
+    """
+
+    def __init__(self, name: str, account: str, *, client: MyBmwClient, memory: Memory, clock: Clock) -> None:
+        self._account = account
+        self._client = client
+        self._memory = memory
+        self._clock = clock
+        self._cache: dict[str, dict[str, Any]] = {}
+        self._not_before: dict[str, datetime] = {}
+        self._logger = log.get("source", source=name)
+
+    async def vehicles(self) -> Mapping[str, str]:
+        """VIN → brand, of all brands. Raises SourceError if nothing is known and nobody can be asked."""
+        now = self._clock.now()
+        failed: SourceError | None = None
+        empty = not await self._known()
+        for brand in BRANDS:
+            key = f"vehicles:{self._account}:{brand}"
+            if self._fresh(await self._recall(key), now) and not empty:
+                continue
+            if not empty and now < self._not_before.get(key, now):
+                continue
+            try:
+                vins = vins_in(await self._client.vehicle_list(brand))
+            except (SourceUnavailable, LoginRequired) as error:
+                failed = failed or error
+                self._postpone(key, "vehicles", error)
+                continue
+            await self._remember(key, {"vins": vins})
+        known = await self._known()
+        if not known and failed is not None:
+            raise failed
+        return known
+
+    async def profile(self, vin: str, brand: str) -> bytes | None:
+        """The vehicle's profile as received, or the last good one; None if there never was one."""
+        key = f"profile:{self._account}:{vin}"
+        held, now = await self._recall(key), self._clock.now()
+        if not self._fresh(held, now) and now >= self._not_before.get(key, now):
+            try:
+                body = await self._client.profile(vin, brand)
+                if not is_object(body):
+                    raise SourceUnavailable("the profile is no JSON object")
+            except SourceError as error:
+                self._postpone(key, "profile", error)
+            else:
+                held = await self._remember(key, {"body": base64.b64encode(body).decode()})
+        return _body(held)
+
+    async def brand(self, vin: str) -> str:
+        """The brand of a vehicle that was listed; bmw for one that was not."""
+        return (await self._known()).get(vin, BRANDS[0])
+
+    async def _known(self) -> dict[str, str]:
+        known: dict[str, str] = {}
+        for brand in BRANDS:
+            held = await self._recall(f"vehicles:{self._account}:{brand}")
+            for vin in held.get("vins", ()) if held else ():
+                known.setdefault(vin, brand)
+        return known
+
+    def _fresh(self, held: Mapping[str, Any] | None, now: datetime) -> bool:
+        if held is None:
+            return False
+        # A clock that was ahead once must not keep a list for years.
+        return -_KEEP < now - parse_time(held["at"]) < _KEEP
+
+    def _postpone(self, key: str, what: str, error: SourceError) -> None:
+        if key not in self._not_before:
+            self._logger.warning(f"{what}.unavailable", reason=error.reason, error=error.message)
+        self._not_before[key] = self._clock.now() + _PAUSE
+
+    async def _recall(self, key: str) -> dict[str, Any] | None:
+        if key not in self._cache:
+            held = await self._memory.recall(key)
+            if held is None:
+                return None
+            self._cache[key] = held
+        return self._cache[key]
+
+    async def _remember(self, key: str, value: Mapping[str, Any]) -> dict[str, Any]:
+        self._not_before.pop(key, None)
+        self._cache[key] = {**value, "at": rfc3339(self._clock.now())}
+        try:
+            await self._memory.remember(key, self._cache[key])
+        except JournalError as error:
+            # It costs requests after the next restart, nothing else.
+            self._logger.debug("cache.unsaved", error=error.message)
+        return self._cache[key]
+
+
+def vins_in(body: bytes) -> list[str]:
+    """The VINs of a vehicle list, as spelt there. Raises SourceUnavailable if it is no list."""
+    try:
+        infos = json.loads(body)["mappingInfos"]
+        return [info["vin"] for info in infos if isinstance(info["vin"], str) and info["vin"]]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        raise SourceUnavailable("the vehicle list was not understood", reason="malformed") from None
+
+
+def is_object(body: bytes) -> bool:
+    """Whether a body is a JSON object."""
+    try:
+        return isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _body(held: Mapping[str, Any] | None) -> bytes | None:
+    if held is None:
+        return None
+    try:
+        return base64.b64decode(held["body"], validate=True)
+    except (binascii.Error, KeyError, TypeError, ValueError):
+        return None
+
+
+def chosen(vehicles: Mapping[str, str], wanted: Sequence[str]) -> list[str]:
+    """The VINs that the settings ask for, in any case; all if they name none."""
+    names = {vin.upper() for vin in wanted}
+    return [vin for vin in vehicles if not names or vin.upper() in names]
