@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from poller.cli import options
-from poller.cli.speaking import call, load_and_log
+from poller.cli.speaking import reach
 
 app = typer.Typer(help="What was refused or could not be understood: look, try again, or drop it.")
 
@@ -27,7 +27,7 @@ def list_letters(
     as_json: options.Json = False,
 ) -> int:
     """Show what was set aside, and why."""
-    report = call(load_and_log(config, options.overrides(data_dir)), "dead-letters-list", {"sink": sink})
+    report = reach(config, options.overrides(data_dir), "dead-letters-list", {"sink": sink})
     if as_json:
         typer.echo(json.dumps(report))
         return 0
@@ -46,7 +46,7 @@ def retry(
 ) -> int:
     """Send refused records again; parse quarantined answers again."""
     arguments = {"ids": ids, "sink": sink}
-    report = call(load_and_log(config, options.overrides(data_dir)), "dead-letters-retry", arguments)
+    report = reach(config, options.overrides(data_dir), "dead-letters-retry", arguments)
     typer.echo(f"{report['marked']} records will be sent again, {report['parsed']} answers understood now.")
     if report["still_malformed"]:
         typer.echo(f"{report['still_malformed']} answers still cannot be understood; they are kept.")
@@ -65,6 +65,6 @@ def drop(
     if not ids and not everything:
         raise typer.BadParameter("give the numbers to drop, or --all")
     arguments = {"ids": ids, "sink": sink}
-    report = call(load_and_log(config, options.overrides(data_dir)), "dead-letters-drop", arguments)
+    report = reach(config, options.overrides(data_dir), "dead-letters-drop", arguments)
     typer.echo(f"{report['dropped']} dropped.")
     return 0

@@ -83,7 +83,7 @@ async def _demo(folder: Path, listen: str, speed: float, seed: int) -> None:
     from poller.simulator.axiom import TOKEN, FakeAxiom
     from poller.simulator.car import OTHER_NAME, demo_garage
     from poller.simulator.cloud import FakeCloud
-    from poller.simulator.login import USERNAME
+    from poller.simulator.login import USER
     from poller.simulator.server import serve
 
     clock = SystemClock(speed)
@@ -96,7 +96,7 @@ async def _demo(folder: Path, listen: str, speed: float, seed: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "config.toml"
         text = _CONFIG.format(
-            listen=_free(listen), mini=mini, other=other, other_name=OTHER_NAME, user=USERNAME, cloud=cloud,
+            listen=_free(listen), mini=mini, other=other, other_name=OTHER_NAME, user=USER, cloud=cloud,
             axiom=axiom, token=TOKEN,
         )  # fmt: skip
         config.write_text(text)

@@ -10,7 +10,7 @@ import typer
 
 from poller import __released__
 from poller.cli import options
-from poller.cli.speaking import call, load_and_log
+from poller.cli.speaking import load_and_log, reach
 from poller.settings import Loaded
 from poller.vehicle.records import parse_time
 
@@ -20,7 +20,7 @@ _LOW_DISK = 200 * 2**20
 def doctor(config: options.Config = None, data_dir: options.DataDir = None) -> int:
     """Ask every source and sink once, look at disk and clock, say what to mend."""
     loaded = load_and_log(config, options.overrides(data_dir))
-    report = call(loaded, "once")
+    report = reach(config, options.overrides(data_dir), "once")
     findings = [*machine(loaded), *road(report)]
     for good, line in findings:
         typer.echo(f"{'ok  ' if good else 'BAD '} {line}")

@@ -8,7 +8,7 @@ import json
 import typer
 
 from poller.cli import options
-from poller.cli.speaking import call, load_and_log
+from poller.cli.speaking import load_and_log, reach
 
 
 def run(
@@ -37,7 +37,7 @@ def once(
 
     Exit code 0: good; 1: something failed; 3: a human must log in.
     """
-    report = call(load_and_log(config, options.overrides(data_dir, log_level)), "once")
+    report = reach(config, options.overrides(data_dir, log_level), "once")
     if as_json:
         typer.echo(json.dumps(report))
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from poller.cli import options
-from poller.cli.speaking import call, load_and_log
+from poller.cli.speaking import reach
 
 app = typer.Typer(help="Sinks that left the configuration.")
 
@@ -24,7 +24,7 @@ def forget(
     data_dir: options.DataDir = None,
 ) -> int:
     """Drop the place in the journal of a sink that is not configured any more."""
-    call(load_and_log(config, options.overrides(data_dir)), "forget-sink", {"sink": name})
+    reach(config, options.overrides(data_dir), "forget-sink", {"sink": name})
     typer.echo(f"Sink {name} is forgotten.")
     return 0
 
@@ -39,6 +39,6 @@ def resend(
 ) -> int:
     """Deliver records again, from a time on; they are marked as replayed."""
     arguments = {"sink": sink, "from": since}
-    report = call(load_and_log(config, options.overrides(data_dir)), "resend", arguments)
+    report = reach(config, options.overrides(data_dir), "resend", arguments)
     typer.echo(f"{report['records']} records will be sent to {sink} again.")
     return 0

@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from poller.errors import ConfigError
 from poller.runtime import log
 from poller.settings import Loaded, load
+
+#: The configuration of the service; its daemon's socket lies in the service's runtime directory.
+_SYSTEM = Path("/etc/poller")
 
 
 def load_and_log(config: Path | None, overrides: Mapping[str, str] | None = None) -> Loaded:
@@ -22,23 +26,38 @@ def load_and_log(config: Path | None, overrides: Mapping[str, str] | None = None
     return loaded
 
 
-def call(loaded: Loaded, command: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def reach(
+    config: Path | None,
+    overrides: Mapping[str, str],
+    command: str,
+    arguments: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Run a command of `poller.commands.TABLE`, in the daemon if one holds the journal, else here.
 
     Raises PollerError, also one that the daemon raised.
     """
     from poller.web.control import ControlClient, find_socket
 
-    path = find_socket(os.environ, loaded.settings.data_dir)
-    if path is not None:
-        return ControlClient(path).call(command, dict(arguments or {}))
-    return asyncio.run(_here(loaded, command, arguments or {}))
+    try:
+        loaded = load_and_log(config, overrides)
+    except ConfigError:
+        # A member of the daemon's group need not be allowed to read its configuration.
+        path = find_socket(os.environ, None, system=True)
+        if path is None:
+            raise
+    else:
+        system = loaded.path is None or loaded.path.is_relative_to(_SYSTEM)
+        path = find_socket(os.environ, loaded.settings.data_dir, system=system)
+        if path is None:
+            return asyncio.run(_here(loaded, command, arguments or {}))
+    return ControlClient(path).call(command, dict(arguments or {}))
 
 
 async def _here(loaded: Loaded, command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     from poller.app import App
     from poller.commands import TABLE
 
+    os.umask(0o077)
     app = App(loaded)
     try:
         await app.open()

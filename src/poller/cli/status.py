@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from poller.cli import options
-from poller.cli.speaking import call, load_and_log
+from poller.cli.speaking import reach
 
 
 def status(
@@ -20,7 +20,7 @@ def status(
     ] = False,
 ) -> int:
     """Show how sources, vehicles and sinks stand."""
-    report = call(load_and_log(config, options.overrides(data_dir)), "status")
+    report = reach(config, options.overrides(data_dir), "status")
     reasons: list[str] = report["reasons"]
     if as_json:
         typer.echo(json.dumps(report))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import durationpy
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:d|h|m|s|ms))+")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(|B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)")
@@ -143,11 +143,15 @@ def _unless_empty(value: Any) -> Any:
 
 
 Duration = Annotated[float, BeforeValidator(seconds), PlainSerializer(written_duration, when_used="json")]
+PositiveDuration = Annotated[Duration, Field(gt=0)]
 Size = Annotated[int, BeforeValidator(size_in_bytes), PlainSerializer(written_size, when_used="json")]
-FileMode = Annotated[int, BeforeValidator(_file_mode), PlainSerializer(lambda m: f"{m:04o}", when_used="json")]
+FileMode = Annotated[
+    int, BeforeValidator(_file_mode), PlainSerializer(lambda m: f"{m:04o}", when_used="json")
+]
 Count = Annotated[int, BeforeValidator(_count)]
 Vin = Annotated[str, AfterValidator(_vin)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
-OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_unless_empty)]
-#: Goes beside a tuple's type: ``Annotated[tuple[str, ...], Items]``.
+#: Beside an optional type: "" means none, as in a variable that is there but empty.
+EmptyIsNone = BeforeValidator(_unless_empty)
+#: Beside a tuple's type: ``Annotated[tuple[str, ...], Items]``.
 Items = BeforeValidator(_items)

@@ -56,6 +56,15 @@ class Layers(PydanticBaseSettingsSource):
         node[name] = Outside(text)
         self.origins[place] = origin
 
+    def given_below(self, place: Place) -> list[Place]:
+        """The values at or below `place` that do not come from the document."""
+        return [given for given in self.origins if given[: len(place)] == place]
+
+    def origin(self, place: Place) -> str | None:
+        """What gave the value at `place`, or all that is below; None: the document, or nothing."""
+        whole = (*place[:-1], place[-1].partition("[")[0])
+        return " and ".join(self.origins[given] for given in self.given_below(whole)) or None
+
     def settings(self) -> Settings:
         """Validate. Raises pydantic's ValidationError, which is for `problems` only."""
         return Settings(_build_sources=((self,), {}))

@@ -12,16 +12,25 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from poller.runtime.log import Format, Level
-from poller.runtime.quantities import Duration, Items, OptionalSecret, Outside, Size, StrictTable, Vin
+from poller.runtime.quantities import (
+    Duration,
+    EmptyIsNone,
+    Items,
+    Outside,
+    PositiveDuration,
+    Size,
+    StrictTable,
+    Vin,
+)
 from poller.settings.places import is_zone, near_zone
-from poller.sinks.settings import AxiomSettings, JsonFilesSettings, PrometheusSettings
+from poller.sinks.settings import AxiomSettings, JsonFilesSettings, PrometheusSettings, SinkSettings
 from poller.sources.base import Steering
 from poller.sources.mybmw.settings import MyBmwSettings
-from poller.sources.settings import CommandSettings, RecordedSettings
+from poller.sources.settings import CommandSettings, RecordedSettings, SourceSettings
 
 Address = tuple[str, int]
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([A-Za-z0-9.-]+)):(\d{1,5})")
@@ -29,6 +38,17 @@ _WRITE_ADDRESS = 'expected "host:port" or "[v6]:port", such as "127.0.0.1:9877"'
 
 SourceTable = Annotated[MyBmwSettings | CommandSettings | RecordedSettings, Field(discriminator="type")]
 SinkTable = Annotated[JsonFilesSettings | AxiomSettings | PrometheusSettings, Field(discriminator="type")]
+#: type → its table, for docs and messages.
+SOURCES: Mapping[str, type[SourceSettings]] = {
+    "mybmw": MyBmwSettings,
+    "command": CommandSettings,
+    "recorded": RecordedSettings,
+}
+SINKS: Mapping[str, type[SinkSettings]] = {
+    "json_files": JsonFilesSettings,
+    "axiom": AxiomSettings,
+    "prometheus": PrometheusSettings,
+}
 
 
 def _addresses(value: Any) -> list[Address]:
@@ -61,6 +81,12 @@ def _zone_name(value: str) -> str:
     return value
 
 
+def _currency(value: str) -> str:
+    if not re.fullmatch("[A-Z]{3}", value):
+        raise ValueError('expected three capital letters, such as "EUR"')
+    return value
+
+
 def _base_path(value: str) -> str:
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", value):
         raise ValueError('expected a path such as "/poller", or "" for none')
@@ -82,8 +108,8 @@ HostName = Annotated[str, AfterValidator(_host_name)]
 class Poll(StrictTable):
     """When sources are asked."""
 
-    interval: Duration = Field(
-        300.0, gt=0, description="How often each source is asked; at least 60s against the maker's own hosts."
+    interval: PositiveDuration = Field(
+        300.0, description="How often each source is asked; at least 60s against the maker's own hosts."
     )
     jitter: Duration = Field(10.0, description="Each source's grid of times is moved by up to this much.")
 
@@ -94,7 +120,7 @@ class Web(StrictTable):
     listen: Listen = Field(
         (("127.0.0.1", 9877),), description='"host:port", "[v6]:port", a list of them, or "" for none.'
     )
-    password: OptionalSecret = Field(
+    password: Annotated[SecretStr | None, EmptyIsNone] = Field(
         None,
         description="For page and API, plain or hashed; without one, only this machine may see them.",
     )
@@ -122,7 +148,9 @@ class Display(StrictTable):
     timezone: Annotated[str, AfterValidator(_zone_name)] = Field(
         "", description='Day sums and tariffs use it, such as "Europe/London"; empty: the system\'s.'
     )
-    currency: str = Field("EUR", pattern="^[A-Z]{3}$", description="Three letters, such as GBP.")
+    currency: Annotated[str, AfterValidator(_currency)] = Field(
+        "EUR", description="Three letters, such as GBP."
+    )
 
     @property
     def zone(self) -> tzinfo:
@@ -145,7 +173,7 @@ class Vehicle(StrictTable):
     """What the owner says about a car; the table's name is its slug."""
 
     vin: Vin = Field(description="The vehicle identification number, in any case.")
-    steering: Steering | None = Field(
+    steering: Annotated[Steering | None, EmptyIsNone] = Field(
         None, description="left or right: the driver's side, where the source does not know it."
     )
 

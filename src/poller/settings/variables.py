@@ -37,13 +37,15 @@ class Variables:
 
     def __init__(self, environ: Mapping[str, str], *, config: Path | None) -> None:
         self.given: list[Given] = []
+        self.axiom_token: Given | None = None
         self.problems: list[Problem] = []
         credentials = environ.get("CREDENTIALS_DIRECTORY")
         for folder in (CONTAINER_SECRETS, Path(credentials) if credentials else None):
             if folder is not None:
                 self._take_folder(folder, config)
         self._take_environment(environ)
-        self.axiom_token = self._find_axiom_token(environ)
+        if token := environ.get(AXIOM_TOKEN):
+            self.axiom_token = Given((), token, f"the variable {AXIOM_TOKEN}")
 
     def _take_folder(self, folder: Path, config: Path | None) -> None:
         try:
@@ -69,15 +71,6 @@ class Variables:
         text = self._read(spelling, path, origin)
         if text is not None:
             self.given.append(Given(spelling, text, origin))
-
-    def _find_axiom_token(self, environ: Mapping[str, str]) -> Given | None:
-        if text := environ.get(AXIOM_TOKEN):
-            return Given((), text, f"the variable {AXIOM_TOKEN}")
-        if path := environ.get(AXIOM_TOKEN + _FILE):
-            origin = f"the file that {AXIOM_TOKEN}{_FILE} names"
-            found = self._read(("sinks",), Path(path), origin)
-            return Given((), found, origin) if found else None
-        return None
 
     def _ours(self, names: Iterable[str], what: str) -> list[tuple[str, str]]:
         """(name, what follows the prefix in capitals) of those that are settings, sorted."""

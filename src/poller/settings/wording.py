@@ -39,7 +39,10 @@ def _problem(details: ErrorDetails, layers: Layers) -> Problem:
         text = _table_wanted(place, layers)
     else:
         text = _WORDS.get(details["type"], _own_words)(details)
-    return Problem(place, text, layers.origin(place))
+    origin = layers.origin(place) or (
+        layers.origin(place[:-1]) if _only_outside(place[:-1], layers) else None
+    )
+    return Problem(place, text, origin)
 
 
 def _place(location: tuple[int | str, ...]) -> Place:
@@ -109,15 +112,20 @@ def _kind(place: Place, layers: Layers) -> str:
 
 
 def _meant(table: Place, layers: Layers) -> str:
-    """A hint where variables made a table that the file has under a similar name."""
-    if len(table) != 2 or table[0] not in _NAMED or not layers.given_below(table):
-        return ""
-    in_file = layers.document.get(table[0])
-    if not isinstance(in_file, dict) or table[1] in in_file:
+    """A hint where variables made a table that the file has under another name."""
+    in_file = layers.document.get(table[0]) if _only_outside(table, layers) else None
+    if not isinstance(in_file, dict) or not in_file:
         return ""
     near = nearest(table[1], in_file)
     there = ", ".join(f"[{dotted((table[0], name))}]" for name in in_file)
-    return f"; the file has no [{dotted(table)}], but {there}" + (f': is "{near}" meant?' if near else "")
+    mend = f": is {variable((table[0], near))}__… meant?" if near else ""
+    return f"; the file has no [{dotted(table)}], but {there}{mend}"
+
+
+def _only_outside(table: Place, layers: Layers) -> bool:
+    """Whether a named table is not in the file at all."""
+    in_file = layers.document.get(table[0]) if table else None
+    return len(table) == 2 and table[0] in _NAMED and not (isinstance(in_file, dict) and table[1] in in_file)
 
 
 _TABLE_WANTED = ("model_type", "model_attributes_type", "dict_type", "mapping_type")
@@ -152,6 +160,4 @@ _WORDS: dict[str, Callable[[ErrorDetails], str]] = {
     "tuple_type": _says('expected a list in square brackets, such as ["one", "two"]'),
     "string_too_short": _says("must not be empty"),
     "too_short": _says("must not be empty"),
-    "string_pattern_mismatch": _says("is not written as expected: see docs/configuration.md"),
 }
-

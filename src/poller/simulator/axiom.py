@@ -325,14 +325,18 @@ def _uncompressed(headers: Mapping[str, str], raw: bytes) -> bytes:
 def _events(body: bytes, headers: Mapping[str, str]) -> list[Event]:
     kind = headers.get("content-type", "").partition(";")[0]
     if kind == "application/json" and body.lstrip()[:1] == b"[":
-        events = json.loads(body)
+        events = json.loads(body, parse_constant=_no_constant)
     elif kind in ("application/x-ndjson", "application/nd-json", "application/json"):
-        events = [json.loads(row) for row in body.splitlines() if row.strip()]
+        events = [json.loads(row, parse_constant=_no_constant) for row in body.splitlines() if row.strip()]
     else:
         raise ValueError(f"content type {kind!r} is not taken")
     if not all(isinstance(event, dict) for event in events):
         raise ValueError("an event is not an object")
     return list(events)
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
 
 
 async def _gone(request: Request) -> None:

@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from poller.runtime.quantities import Count, Duration, FileMode, Items, StrictTable, WebAddress
+from poller.runtime.quantities import (
+    Count,
+    Duration,
+    EmptyIsNone,
+    FileMode,
+    Items,
+    PositiveDuration,
+    StrictTable,
+    WebAddress,
+)
 from poller.vehicle.privacy import Location, VinMode
 
 RecordKind = Literal["snapshot", "charging_session", "trip", "alert", "command"]
@@ -22,8 +31,8 @@ class SinkSettings(StrictTable):
     location: Location = Field("exact", description="exact, rounded (about 1 km) or none.")
     vin: VinMode = Field("full", description="full, short (last seven) or hash.")
     batch_size: Count = Field(500, ge=1, le=10_000, description="Records in one delivery at most.")
-    max_backlog_age: Duration = Field(
-        86_400.0, gt=0, description="A backlog older than this turns /readyz red."
+    max_backlog_age: PositiveDuration = Field(
+        86_400.0, description="A backlog older than this turns /readyz red."
     )
 
 
@@ -46,7 +55,9 @@ class AxiomSettings(SinkSettings):
     )
     dataset: str = Field(min_length=1, max_length=128, description="The dataset's name.")
     token: SecretStr = Field(min_length=1, description="An API token (xaat-…) that may ingest.")
-    org_id: str | None = Field(None, description="Only with a personal token (xapt-…).")
+    org_id: Annotated[str | None, EmptyIsNone] = Field(
+        None, description="Only with a personal token (xapt-…)."
+    )
     location: Location = Field("rounded", description="exact, rounded (about 1 km) or none.")
 
 

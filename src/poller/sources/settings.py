@@ -6,13 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from poller.runtime.quantities import Duration, Items, StrictTable, Vin
+from poller.runtime.quantities import EmptyIsNone, Items, PositiveDuration, StrictTable, Vin
 
 
 class SourceSettings(StrictTable):
     """Common to all sources."""
 
-    interval: Duration | None = Field(None, gt=0, description="Own poll interval; default: [poll] interval.")
+    interval: Annotated[PositiveDuration | None, EmptyIsNone] = Field(
+        None, description="Own poll interval; default: [poll] interval."
+    )
     vins: Annotated[tuple[Vin, ...], Items] = Field(
         (), description="Only these vehicles; empty: all of the account."
     )
@@ -25,7 +27,7 @@ class CommandSettings(SourceSettings):
     command: Annotated[tuple[str, ...], Items] = Field(
         min_length=1, description="Program and arguments; no shell."
     )
-    timeout: Duration = Field(60.0, gt=0, description="The program is stopped after this long.")
+    timeout: PositiveDuration = Field(60.0, description="The program is stopped after this long.")
 
 
 class RecordedSettings(SourceSettings):

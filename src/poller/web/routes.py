@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import mimetypes
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from importlib import resources
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -20,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from poller.runtime import log
 from poller.runtime.metrics import exposition
 from poller.vehicle.records import Json, dumps
+from poller.web.assets import files
 from poller.web.base import Daemon
 from poller.web.guards import Refusal
 from poller.web.model import status_json, vehicle_json, vehicles_json
@@ -44,7 +42,6 @@ class Routes:
     def __init__(self, daemon: Daemon, page: Page) -> None:
         self._daemon = daemon
         self._page = page
-        self._static = static_files()
         self._scrape_failures: Sequence[str] = ()
         self._logger = log.get("web")
 
@@ -74,11 +71,13 @@ class Routes:
 
     async def static(self, request: Request) -> Response:
         """A file of the page; its address changes with its content, so it may be kept."""
-        name = request.path_params["name"]
-        if name not in self._static:
+        file = files().get(request.path_params["name"])
+        if file is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        kind, content = self._static[name]
-        return Response(content, media_type=kind, headers={"Cache-Control": f"max-age={_YEAR}, immutable"})
+        # Only the address with the version may be kept: without it the next release would look old.
+        kept = request.url.query == f"v={file.version}"
+        cache = f"max-age={_YEAR}, immutable" if kept else "no-cache"
+        return Response(file.content, media_type=file.media_type, headers={"Cache-Control": cache})
 
     async def metrics(self, request: Request) -> Response:
         """All registries, as far as they can be had."""
@@ -146,18 +145,3 @@ async def refused(request: Request, error: Exception) -> Response:
         raise error
     status = HTTPStatus(error.status_code)
     return Refusal(status, error.detail, headers=error.headers).response(request.scope["path"])
-
-
-def static_files() -> dict[str, tuple[str, bytes]]:
-    """name → (media type, content) of everything in ``static/``."""
-    folder = resources.files("poller.web") / "static"
-    return {
-        file.name: (mimetypes.guess_type(file.name)[0] or "application/octet-stream", file.read_bytes())
-        for file in folder.iterdir()
-        if file.is_file()
-    }
-
-
-def version_of(content: bytes) -> str:
-    """Changes when the content does."""
-    return hashlib.blake2b(content, digest_size=6).hexdigest()

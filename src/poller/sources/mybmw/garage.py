@@ -121,7 +121,8 @@ def vins_in(body: bytes) -> list[str]:
     """The VINs of a vehicle list, as spelt there. Raises SourceUnavailable if it is no list."""
     try:
         infos = json.loads(body)["mappingInfos"]
-        return [info["vin"] for info in infos if isinstance(info["vin"], str) and info["vin"]]
+        vins = [info.get("vin") for info in infos if isinstance(info, dict)]
+        return [vin for vin in vins if isinstance(vin, str) and vin]
     except (ValueError, RecursionError, KeyError, TypeError):
         raise SourceUnavailable("the vehicle list was not understood", reason="malformed") from None
 

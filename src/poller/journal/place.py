@@ -1,0 +1,101 @@
+"""The folder and files a journal lives in: local disk, private, set aside when damaged."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from poller.errors import JournalError
+from poller.runtime.atomic import sync_folder
+
+#: File systems on which SQLite's shared memory or locks do not hold what they promise.
+_NETWORK: Final = frozenset(
+    ["nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "9p", "fuse.sshfs", "fuse.rclone", "davfs"]
+)
+#: What belongs to a database file, the file itself first.
+SUFFIXES: Final = ("", "-wal", "-shm")
+
+
+def prepare_folder(folder: Path, mounts: Path = Path("/proc/mounts")) -> None:
+    """Make the folder, for its owner only. Raises JournalError where a journal must not live."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise JournalError(
+            f"the data directory {folder} cannot be made: {error.strerror}",
+            hint="choose another data_dir, or create it for this user",
+        ) from error
+    kind = filesystem_of(folder.resolve(), mounts)
+    if kind in _NETWORK:
+        raise JournalError(
+            f"the data directory {folder} lies on a network file system ({kind})",
+            hint="put data_dir on a local disk; sinks may write to the network",
+        )
+
+
+def filesystem_of(folder: Path, mounts: Path = Path("/proc/mounts")) -> str | None:
+    """The type of the file system that holds `folder`, or None where the system does not tell."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    best, kind = -1, None
+    for line in lines:
+        fields = line.split()
+        if len(fields) < 3:
+            continue
+        mounted = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[1]))
+        depth = len(mounted.parts)
+        # A later mount on the same place covers the earlier one.
+        if folder.is_relative_to(mounted) and depth >= best:
+            best, kind = depth, fields[2]
+    return kind
+
+
+def create_private(path: Path) -> bool:
+    """Make sure that `path` is there and 0600, whatever the umask; True if it is new.
+
+    An existing file is not opened: closing it would let go of SQLite's own locks on it.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        path.chmod(0o600)
+        return False
+    sync_folder(path.parent)
+    return True
+
+
+def set_aside(path: Path, now: datetime) -> Path:
+    """Rename a damaged journal with what belongs to it; gives its new path."""
+    stem = path.with_name(f"{path.name}.corrupt-{now:%Y%m%dT%H%M%SZ}")
+    target, count = stem, 1
+    while target.exists():
+        count += 1
+        target = stem.with_name(f"{stem.name}-{count}")
+    for suffix in reversed(SUFFIXES):
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            source.rename(target.with_name(target.name + suffix))
+    sync_folder(path.parent)
+    return target
+
+
+def size_of(path: Path) -> int:
+    """Bytes that the database takes on disk, write-ahead log included."""
+    total = 0
+    for suffix in SUFFIXES[:2]:
+        try:
+            total += path.with_name(path.name + suffix).stat().st_size
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def free_beside(path: Path) -> int:
+    """Bytes that this user may still write on the disk of `path`."""
+    status = os.statvfs(path.parent)
+    return status.f_bavail * status.f_frsize

@@ -1,0 +1,170 @@
+"""Opening the file: settings of a connection, migrations, and a new start when it is damaged."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from poller.errors import JournalError
+from poller.journal import place
+from poller.journal.faults import Fault, explain, fault_of
+from poller.journal.queries import SQL, migrations
+from poller.runtime import log
+from poller.runtime.clock import Clock
+from poller.vehicle.records import dumps, rfc3339
+
+PAGE: Final = 4096
+#: "poll" in ASCII, in the file's header: tells our files from other SQLite files.
+APPLICATION: Final = 0x706F6C6C
+#: Under this key stands when and why the journal was begun.
+BEGUN: Final = "journal:begun"
+#: Seconds to wait for somebody else's lock: a backup, or a curious owner with a shell.
+_PATIENCE: Final = 1.0
+
+logger = log.get("journal")
+
+
+class Store:
+    """One journal file. `connect` gives the writer's connection, `reader` one that only reads."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self.path = path
+        self._clock = clock
+        self.sinks: Collection[str] = ()
+
+    def connect(self) -> sqlite3.Connection:
+        """Open or create, bring the schema up to date, give every sink a cursor.
+
+        A damaged file is set aside and a new one begun. Raises JournalError.
+        """
+        try:
+            return self._connect(begin="new")
+        except sqlite3.Error as error:
+            if fault_of(error) is not Fault.DAMAGED:
+                raise explain(error) from error
+            return self.begin_anew(str(error))
+
+    def begin_anew(self, reason: str) -> sqlite3.Connection:
+        """Set the file aside and start another; no connection to it may be open. Raises JournalError."""
+        now = self._clock.now()
+        try:
+            aside = place.set_aside(self.path, now)
+            logger.error(
+                "journal.set_aside",
+                file=str(aside),
+                reason=reason,
+                hint=f"poller salvage {aside} takes back what is readable",
+            )
+            db = self._connect(begin="damaged", aside=aside)
+        except (sqlite3.Error, OSError) as error:
+            raise _unusable(self.path, error) from error
+        return db
+
+    def reader(self) -> sqlite3.Connection:
+        """A connection that cannot write, nor disturb the log when it closes."""
+        return open_readonly(self.path)
+
+    def _connect(self, *, begin: str, aside: Path | None = None) -> sqlite3.Connection:
+        try:
+            place.create_private(self.path)
+        except OSError as error:
+            raise _unusable(self.path, error) from error
+        db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(db)
+            fresh = migrate(db, self.path)
+            db.execute("BEGIN IMMEDIATE")
+            if fresh:
+                self._mark_begin(db, begin, aside)
+            db.executemany(SQL["cursor_add"], [(sink,) for sink in sorted(self.sinks)])
+            db.execute("COMMIT")
+            _touch(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _mark_begin(self, db: sqlite3.Connection, why: str, aside: Path | None) -> None:
+        now = self._clock.now()
+        value = {"at": rfc3339(now), "why": why}
+        if aside is not None:
+            value["set_aside"] = aside.name
+            # Positions must go on rising: a batch peeked in the old file, or the history's own
+            # position, must not fit into the new one by chance.
+            db.execute(
+                "INSERT INTO sqlite_sequence (name, seq) VALUES ('records', ?)",
+                (int(now.timestamp() * 1000),),
+            )
+        db.execute(SQL["memory_put"], (BEGUN, dumps(value)))
+
+
+def open_readonly(path: Path) -> sqlite3.Connection:
+    """Open an existing database for reading; sqlite3.Error as SQLite has it."""
+    db = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        timeout=_PATIENCE,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    db.execute("PRAGMA cache_size = -256")
+    return db
+
+
+def migrate(db: sqlite3.Connection, path: Path) -> bool:
+    """Apply what is missing, each script in a transaction; True for a file that was empty."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application != APPLICATION and (version or tables):
+        raise JournalError(f"{path} is not a journal", hint="move it away, or choose another data_dir")
+    scripts = migrations()
+    if version > len(scripts):
+        raise JournalError(
+            f"{path} was written by a newer poller (schema {version}, this one knows {len(scripts)})",
+            hint="install the newer version again, or restore a backup of the journal",
+        )
+    for number, script in enumerate(scripts[version:], start=version + 1):
+        db.executescript(
+            f"BEGIN IMMEDIATE;\n{script}\nPRAGMA application_id = {APPLICATION};\n"
+            f"PRAGMA user_version = {number};\nCOMMIT;"
+        )
+    return bool(version == 0)
+
+
+def is_damaged(db: sqlite3.Connection) -> bool:
+    """Look at every page; seconds for a gigabyte."""
+    try:
+        return bool(db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))
+    except sqlite3.DatabaseError as error:
+        return fault_of(error) is Fault.DAMAGED
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    db.execute(f"PRAGMA page_size = {PAGE}")
+    (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise JournalError(
+            "the data directory's file system does not allow a write-ahead log",
+            hint="put data_dir on a local disk",
+        )
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA cache_size = -256")
+
+
+def _touch(db: sqlite3.Connection) -> None:
+    """Read a little of every table, so that a broken one shows at start and not in the night."""
+    names = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    for name in names:
+        db.execute(f'SELECT * FROM "{name}" LIMIT 1').fetchone()  # noqa: S608 - names from the schema itself
+    db.execute(SQL["last_seq"]).fetchone()
+
+
+def _unusable(path: Path, error: Exception) -> BaseException:
+    if isinstance(error, OSError):
+        return JournalError(
+            f"{path} cannot be used: {error.strerror}", hint="check that data_dir belongs to this user"
+        )
+    return explain(error)

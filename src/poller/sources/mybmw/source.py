@@ -1,0 +1,182 @@
+"""The MyBMW account as a source: asks for state and charging settings, keeps the rest in mind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from poller.errors import LoginRequired, SourceError
+from poller.runtime import log
+from poller.sources.base import Answer, LoginState, SourceContext, Target
+from poller.sources.mybmw.auth import Auth
+from poller.sources.mybmw.client import MyBmwClient
+from poller.sources.mybmw.garage import Garage, chosen
+from poller.sources.mybmw.parse import parse
+from poller.sources.mybmw.regions import SERVERS, Server
+from poller.sources.mybmw.settings import MyBmwSettings
+from poller.sources.mybmw.tokens import TokenFile
+from poller.sources.mybmw.transport import TIMEOUT, Transport
+from poller.vehicle.records import milliseconds
+from poller.vehicle.snapshot import Snapshot
+
+KIND: Final = "mybmw"
+_NO_SERVER: Final = Server("cn", "https://myprofile.bmw.com.cn", "", "")
+
+
+class MyBmwSource:
+    """One MyBMW account. Implements `sources.base.Source`.
+
+    A poll of an electric car costs two requests, of another one; lists and profiles are asked for
+    once a day. `timeout`: real seconds for connect, read and write.
+    """
+
+    kind = KIND
+
+    def __init__(
+        self, name: str, settings: MyBmwSettings, context: SourceContext, *, timeout: float = TIMEOUT
+    ) -> None:
+        self.name = name
+        self.account = account_key(settings)
+        self._settings = settings
+        self._context = context
+        self._server = SERVERS.get(settings.region, _NO_SERVER)
+        clock = context.clock
+        self._transport = Transport(
+            self._server.host, base_url=settings.base_url, clock=clock, timeout=timeout
+        )
+        self._auth = Auth(
+            name,
+            settings,
+            server=self._server,
+            account=self.account,
+            transport=self._transport,
+            file=TokenFile(context.directory, self.account),
+            clock=clock,
+        )
+        self._client = MyBmwClient(
+            server=self._server, auth=self._auth, transport=self._transport, clock=clock
+        )
+        self._garage = Garage(
+            name, self.account, client=self._client, memory=context.memory, clock=clock
+        )
+        self._without_charging: set[str] = set()
+        self._unlisted: set[str] = set()
+        self._logger = log.get("source", source=name)
+
+    @property
+    def captcha_page(self) -> str:
+        """Where a human solves the captcha for `login`: bimmer_connected's form for the region."""
+        return self._server.captcha_page
+
+    async def open(self) -> None:
+        """Make the HTTP client; asks nobody."""
+        await self._transport.open()
+
+    async def close(self) -> None:
+        """Let a refresh in flight finish, then drop connections; may be called twice."""
+        await self._auth.close()
+        await self._transport.close()
+
+    def login_state(self) -> LoginState:
+        """The stored login, from disk."""
+        return self._auth.state()
+
+    async def login(
+        self,
+        *,
+        captcha_token: str | None = None,
+        refresh_token: str | None = None,
+        takeover: Path | None = None,
+    ) -> str:
+        """Log in and store the login; gives one line to print.
+
+        By a captcha token (single use) with user name and password, or from a refresh token, or from
+        another program's ``.bimmer_connected.json``. Raises LoginRequired if BMW refuses, ConfigError
+        if something needed is missing, another SourceError if BMW could not be asked.
+        """
+        self._require_region()
+        await self._auth.login(captcha_token=captcha_token, refresh_token=refresh_token, takeover=takeover)
+        return f"Logged in: source {self.name}, region {self._settings.region}. The login is stored."
+
+    async def targets(self) -> Sequence[Target]:
+        """The account's vehicles that the settings ask for. Raises SourceError."""
+        self._require_region()
+        vehicles = await self._garage.vehicles()
+        vins = chosen(vehicles, self._settings.vins)
+        self._name_unlisted(vins)
+        return [Target(vin) for vin in vins]
+
+    async def fetch(self, target: Target) -> Answer:
+        """State, profile (from the cache) and charging settings (if the car has any) of one vehicle.
+
+        Only a failing state raises: without the other two the answer is what there is.
+        """
+        self._require_region()
+        brand = await self._garage.brand(target.vin)
+        bodies = {"state": await self._client.state(target.vin, brand)}
+        received_at = milliseconds(self._context.clock.now())
+        profile = await self._garage.profile(target.vin, brand)
+        if profile is not None:
+            bodies["profile"] = profile
+        charging = await self._charging_settings(target.vin, brand, bodies["state"])
+        if charging is not None:
+            bodies["charging_settings"] = charging
+        return Answer(self.name, KIND, target.vin, received_at, bodies)
+
+    def parse(self, answer: Answer) -> Snapshot:
+        """Understand an answer; no I/O. Raises only MalformedAnswer."""
+        return parse(answer, self._context.timezone)
+
+    async def _charging_settings(self, vin: str, brand: str, state: bytes) -> bytes | None:
+        plan, has_settings = charging_capabilities(state)
+        if not (plan or has_settings):
+            return None
+        try:
+            body = await self._client.charging_settings(vin, brand, has_settings=has_settings)
+        except SourceError as error:
+            if vin not in self._without_charging:
+                self._without_charging.add(vin)
+                self._logger.warning("charging_settings.unavailable", reason=error.reason, vin=vin)
+            return None
+        if vin in self._without_charging:
+            self._without_charging.remove(vin)
+            self._logger.info("charging_settings.recovered", vin=vin)
+        return body
+
+    def _name_unlisted(self, vins: Sequence[str]) -> None:
+        listed = {vin.upper() for vin in vins}
+        for vin in self._settings.vins:
+            if vin.upper() not in listed and vin not in self._unlisted:
+                self._unlisted.add(vin)
+                self._logger.warning("vin.unlisted", vin=vin, hint="BMW lists no such vehicle for this account")
+
+    def _require_region(self) -> None:
+        if self._settings.region not in SERVERS:
+            raise LoginRequired(
+                f"the login of region {self._settings.region} is not built yet",
+                hint="rest_of_world and north_america are; China comes in a later release",
+            )
+
+
+def account_key(settings: MyBmwSettings) -> str:
+    """``mybmw:<region>:<hash>``: the same after a rename of the table, and no address in clear."""
+    digest = hashlib.sha256(settings.username.strip().lower().encode()).hexdigest()
+    return f"{KIND}:{settings.region}:{digest[:12]}"
+
+
+def charging_capabilities(state: bytes) -> tuple[bool, bool]:
+    """Whether the car has a charging plan, and charging settings, by its own state answer."""
+    try:
+        raw: Any = json.loads(state)
+    except (ValueError, RecursionError):
+        return False, False
+    capabilities = raw.get("capabilities") if isinstance(raw, dict) else None
+    if not isinstance(capabilities, dict):
+        return False, False
+    return (
+        capabilities.get("isChargingPlanSupported") is True,
+        capabilities.get("isChargingSettingsEnabled") is True,
+    )

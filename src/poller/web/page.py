@@ -1,0 +1,201 @@
+"""The status page: what is known at this moment, as HTML that needs no script."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from poller.runtime.status import DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
+from poller.web.base import Daemon
+from poller.web.card import Tone, card_of
+from poller.web.display import Display, ago, since, size, span
+from poller.web.readiness import Problem, notes, problems
+from poller.web.assets import links
+
+#: Failures listed at most, newest first.
+_MAX_FAILURES = 10
+
+_SOURCE_STATES: dict[str, tuple[str, Tone]] = {
+    "starting": ("starting", ""),
+    "ok": ("fine", "good"),
+    "backing_off": ("waiting to try again", "warn"),
+    "login_required": ("login required", "bad"),
+    "blocked": ("refused by the maker", "bad"),
+    "failing": ("failing", "warn"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A source, a sink or the journal as a block of lines."""
+
+    name: str
+    kind: str
+    state: str
+    tone: Tone
+    lines: Sequence[tuple[str, str]]
+    failure: str = ""
+    failed: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The one sentence at the top, and what stands below it."""
+
+    tone: Tone
+    text: str
+    more: str
+    problems: Sequence[Problem]
+
+
+class Page:
+    """Renders the page in the owner's units and time zone; `base_path` goes before every link."""
+
+    def __init__(self, display: Display, base_path: str = "") -> None:
+        self._display = display
+        environment = Environment(
+            loader=PackageLoader("poller.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters["commands"] = commands
+        self._template = environment.get_template("page.html")
+        self._links = links(base_path)
+
+    def render(self, daemon: Daemon) -> str:
+        """The whole document."""
+        status = daemon.status()
+        slug = daemon.rendering.slug
+        cards = sorted(
+            (card_of(view, slug(view.vin), status, self._display) for view in daemon.fleet.views()),
+            key=lambda card: card.slug,
+        )
+        return self._template.render(
+            links=self._links,
+            status=status,
+            as_of=self._display.clock(status.now),
+            zone=str(status.now.astimezone(self._display.timezone).tzname()),
+            headline=headline(status),
+            notes=notes(status),
+            cards=cards,
+            sources=[self._source(source, status.now) for source in status.sources],
+            sinks=[self._sink(sink, status.now) for sink in status.sinks],
+            journal=self._journal(status.journal, status.now),
+            failures=list(self._failures(status)),
+            running=span(since(status.started_at, status.now)),
+        )
+
+    def _source(self, source: SourceStatus, now: datetime) -> Station:
+        state, tone = _SOURCE_STATES[source.state]
+        lines = [("last answer", ago(source.last_success_at, now) if source.last_success_at else "none yet")]
+        if source.next_poll_at is not None:
+            wait = (source.next_poll_at - now).total_seconds()
+            lines.append(("asked again", f"in {span(wait)}" if wait > 0 else "now"))
+        if source.consecutive_failures > 1:
+            lines.append(("failed in a row", str(source.consecutive_failures)))
+        if source.quota_limit is not None and source.quota_remaining is not None:
+            lines.append(("calls left today", f"{source.quota_remaining} of {source.quota_limit}"))
+        if source.stream_connected is not None:
+            lines.append(("stream", "connected" if source.stream_connected else "not connected"))
+        if source.login_expires_at is not None:
+            lines.append(("login good for", span(since(now, source.login_expires_at))))
+        return Station(source.name, source.kind, state, tone, lines, *self._told(source.failure, now))
+
+    def _sink(self, sink: SinkStatus, now: datetime) -> Station:
+        lines: list[tuple[str, str]] = []
+        if not sink.live:
+            waiting = f"{sink.backlog:,}"
+            if sink.backlog and sink.oldest_record_at is not None:
+                waiting += f", the oldest from {ago(sink.oldest_record_at, now)}"
+            lines.append(("records waiting", waiting))
+        if sink.last_success_at is not None or not sink.live:
+            lines.append(
+                ("last delivery", ago(sink.last_success_at, now) if sink.last_success_at else "none yet")
+            )
+        if sink.retry_at is not None and sink.retry_at > now:
+            lines.append(("tries again", f"in {span(since(now, sink.retry_at))}"))
+        if sink.dead_letters:
+            lines.append(("dead letters", f"{sink.dead_letters:,}"))
+        if sink.isolated:
+            lines.append(("fails alone", sink.isolated))
+        state, tone = _sink_state(sink)
+        failure = self._told(sink.failure, now)
+        if sink.held:
+            failure = (sink.held, *failure[1:])
+        return Station(sink.name, sink.kind, state, tone, lines, *failure)
+
+    def _journal(self, journal: JournalStatus, now: datetime) -> Station:
+        of = f" of {size(journal.limit)}" if journal.limit else ", no limit"
+        lines = [("size", size(journal.size) + of), ("disk free", size(journal.disk_free))]
+        if journal.oldest_record_at is not None:
+            lines.append(("reaches back to", self._display.moment(journal.oldest_record_at, now)))
+        if journal.newest_record_at is not None:
+            lines.append(("newest record", ago(journal.newest_record_at, now)))
+        state: tuple[str, Tone] = ("full", "bad") if journal.full else ("fine", "good")
+        if journal.failure:
+            state = ("failing", "bad")
+        return Station("journal", "", *state, lines, *self._told(journal.failure, now))
+
+    def _told(self, failure: Failure | None, now: datetime) -> tuple[str, str, str]:
+        if failure is None:
+            return "", "", ""
+        return failure.message, self._when(failure.at, now), failure.hint or ""
+
+    def _failures(self, status: DaemonStatus) -> Iterator[tuple[str, str, Failure]]:
+        newest = sorted(status.recent_failures, key=lambda entry: entry[1].at, reverse=True)
+        for subject, failure in newest[:_MAX_FAILURES]:
+            yield subject, self._when(failure.at, status.now), failure
+
+    def _when(self, moment: datetime, now: datetime) -> str:
+        return f"{self._display.moment(moment, now)} ({ago(moment, now)})"
+
+
+def headline(status: DaemonStatus) -> Headline:
+    """All well, or how many things are wrong; the same verdict as /readyz."""
+    found = problems(status)
+    known = {str(problem) for problem in found}
+    found += [Problem("poller", reason) for reason in status.reasons if reason not in known]
+    if not found:
+        asked = max((s.last_success_at for s in status.sources if s.last_success_at), default=None)
+        more = f"Last answer {ago(asked, status.now)}." if asked else ""
+        return Headline("good", "All is well", more, ())
+    if all(_only_starting(problem, status) for problem in found):
+        return Headline("", "Starting", "Waiting for the first answers.", ())
+    text = "One thing is wrong" if len(found) == 1 else f"{len(found)} things are wrong"
+    return Headline("bad", text, "", found)
+
+
+def _only_starting(problem: Problem, status: DaemonStatus) -> bool:
+    return any(
+        source.state == "starting" and problem.subject == f"source {source.name}" for source in status.sources
+    )
+
+
+def _sink_state(sink: SinkStatus) -> tuple[str, Tone]:
+    if sink.held:
+        return "held", "bad"
+    if sink.isolated:
+        return "one record fails", "bad"
+    if sink.up is False:
+        return "waiting to try again" if sink.retry_at else "failing", "warn"
+    if sink.live:
+        return "live", "good"
+    return ("nothing tried yet", "") if sink.up is None else ("fine", "good")
+
+
+def commands(text: str) -> Markup:
+    """Escaped text in which `words in backticks` are set as commands."""
+    parts: Any = re.split(r"`([^`]+)`", text)
+    out = Markup()
+    for place, part in enumerate(parts):
+        out += Markup("<code>%s</code>") % part if place % 2 else escape(part)  # noqa: S704  # % escapes
+    return out

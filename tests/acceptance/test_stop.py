@@ -1,0 +1,79 @@
+"""SIGTERM: a clean end in time, whatever is under way."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+
+from poller.simulator import axiom
+from poller.simulator.faults import Fault
+
+WITHIN = 6.0
+
+
+async def poll_under_way(rehearsal):
+    rehearsal.cloud.faults.add(Fault(path_prefix="/eadrax-vcs/v4", kind="slow", seconds=20, count=1))
+    daemon = await rehearsal.start("run")
+    await daemon.until("app.started")
+    async with asyncio.timeout(10):
+        while not rehearsal.cloud.requests["/eadrax-vcs/v4/vehicles/state"]:
+            await asyncio.sleep(0.01)
+    return daemon
+
+
+async def delivery_under_way(rehearsal):
+    rehearsal.axiom.plan(axiom.slow(20))
+    daemon = await rehearsal.start("run")
+    await daemon.until("poll.completed")
+    async with asyncio.timeout(10):
+        while not rehearsal.axiom.requests:
+            await asyncio.sleep(0.01)
+    return daemon
+
+
+@pytest.mark.parametrize("busy", [poll_under_way, delivery_under_way])
+async def test_it_ends_with_0_in_time_and_loses_nothing(rehearsal, busy):
+    daemon = await busy(rehearsal)
+    async with httpx.AsyncClient(timeout=5) as browser:
+        page = await browser.get(await daemon.page())
+        assert page.status_code == 200
+        assert await daemon.terminate(within=WITHIN) == 0
+    code, out, err = await rehearsal.command("once")
+    assert code == 0, out + err
+    assert daemon.acknowledged() <= set(rehearsal.files())
+    assert daemon.acknowledged() <= set(rehearsal.axiom.ids())
+
+
+async def test_an_idle_daemon_ends_at_once(rehearsal):
+    daemon = await rehearsal.start("run")
+    await daemon.until("poll.completed", count=2)
+    assert await daemon.terminate(within=3) == 0
+
+
+async def test_a_second_poller_on_the_same_data_names_the_first(rehearsal):
+    daemon = await rehearsal.start("run")
+    await daemon.until("app.started")
+    code, _, err = await rehearsal.command("run")
+    assert code == 1
+    assert str(daemon.child.pid) in err
+
+
+async def test_status_and_once_speak_to_the_running_daemon(rehearsal):
+    daemon = await rehearsal.start("run")
+    await daemon.until("poll.completed", count=2)
+    code, out, err = await rehearsal.command("once", "--json")
+    assert code == 0, err
+    assert json.loads(out)["sources"][0]["good"] == 2
+    code, out, err = await rehearsal.command("status", "--json")
+    assert code == 0, err
+    assert json.loads(out)["sources"][0]["state"] == "ok"
+
+
+async def test_metrics_of_cars_and_daemon_are_served(rehearsal):
+    daemon = await rehearsal.start("run")
+    await daemon.until("poll.completed", count=2)
+    async with httpx.AsyncClient(timeout=5) as client:
+        text = (await client.get(await daemon.page() + "metrics")).text
+    assert "vehicle_odometer_meters{" in text
+    assert 'poller_polls_total{source="bmw"}' in text
