@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from poller.errors import ConfigError, PollerError
 from poller.runtime.clock import SystemClock
 from poller.simulator.garage import Garage
 
@@ -32,41 +33,46 @@ base_url = "{url}"
 def simulate(
     answers: Annotated[
         Path | None,
-        typer.Option(
-            exists=True, file_okay=False, help="Serve the captured answers of this folder, not moving cars."
-        ),
+        typer.Option(help="Serve the captured answers in this folder instead of moving cars.", metavar="DIR"),
     ] = None,
-    listen: Annotated[str, typer.Option(help="Loopback address and port; port 0: any.")] = "127.0.0.1:0",
-    seed: Annotated[int, typer.Option(help="The cars' luck: same seed, same lives.")] = 1,
-    speed: Annotated[float, typer.Option(min=0.001, help="Let the cars' time run this much faster.")] = 1.0,
-) -> None:
-    """Serve a simulated MyBMW cloud on loopback, with two cars or with captured answers."""
+    listen: Annotated[
+        str, typer.Option(help="Loopback address and port; port 0 takes any.", metavar="ADDRESS")
+    ] = "127.0.0.1:0",
+    seed: Annotated[int, typer.Option(help="Which lives the simulated cars lead.", metavar="N")] = 1,
+    speed: Annotated[
+        float, typer.Option(min=1, max=3600, help="How many times faster than real time runs.", metavar="N")
+    ] = 1.0,
+) -> int:
+    """Serve only the simulated cloud, on loopback, until Ctrl-C: to rehearse against.
+
+    Prints its address, the account, and the source to configure.
+    """
     from poller.simulator.cloud import FakeCloud
     from poller.simulator.server import serve_until_stopped, split_address
 
     try:
         host, port = split_address(listen)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--listen") from error
-    cloud = FakeCloud(_garage(answers, seed), SystemClock(speed))
+        garage = _garage(answers, seed)
+    except (OSError, ValueError) as error:
+        raise ConfigError([str(error)]) from error
+    cloud = FakeCloud(garage, SystemClock(speed))
     try:
         asyncio.run(serve_until_stopped(cloud, _announce, host, port))
     except OSError as error:
-        typer.echo(f"cannot listen on {listen}: {error.strerror}; choose another --listen", err=True)
-        raise typer.Exit(1) from error
+        raise PollerError(
+            f"cannot listen on {listen}: {error.strerror}", hint="choose another port, or 0 for any"
+        ) from error
+    return 0
 
 
 def _garage(answers: Path | None, seed: int) -> Garage:
     if answers is None:
-        from poller.simulator.car import CarGarage, demo_cars
+        from poller.simulator.car import demo_garage
 
-        return CarGarage(demo_cars(seed))
+        return demo_garage(seed)
     from poller.simulator.folder import FolderGarage
 
-    try:
-        return FolderGarage(answers)
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(str(error), param_hint="--answers") from error
+    return FolderGarage(answers)
 
 
 def _announce(url: str) -> None:

@@ -38,7 +38,7 @@ ROUND = 30.0
 #: How long `drain` waits in all for a sink that stumbles.
 PATIENCE = 5.0
 #: Reasons that nothing in a record can cause.
-_BLAMELESS = frozenset({"network", "rate_limited", "journal"})
+_BLAMELESS = frozenset({"network", "disk", "rate_limited", "journal"})
 
 
 @dataclass(frozen=True, slots=True)

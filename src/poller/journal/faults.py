@@ -17,6 +17,10 @@ class Fault(Enum):
     DISK = "disk"  # the disk does not play: tell, and open anew
 
 
+class Damaged(Exception):
+    """We looked, and the file is broken."""
+
+
 class OutOfRoom(Exception):
     """Our own limit is reached before SQLite's."""
 
@@ -37,6 +41,8 @@ def fault_of(error: BaseException) -> Fault:
     """Classify what a job or a commit raised."""
     if isinstance(error, OutOfRoom):
         return Fault.FULL
+    if isinstance(error, Damaged):
+        return Fault.DAMAGED
     if not isinstance(error, sqlite3.DatabaseError):
         return Fault.CALLER
     match _primary(error):
@@ -54,6 +60,8 @@ def explain(error: BaseException) -> BaseException:
     """The error to raise at the caller: a JournalError for what SQLite says, a bug as it is."""
     if isinstance(error, OutOfRoom):
         return JournalFull(hint=_HINTS["FULL"])
+    if isinstance(error, Damaged):
+        return JournalError(f"the journal is damaged: {error}")
     if not isinstance(error, sqlite3.Error):
         return error
     name = getattr(error, "sqlite_errorname", "").removeprefix("SQLITE_")

@@ -10,6 +10,7 @@ from typing import Final
 from poller.errors import JournalError
 from poller.journal import place
 from poller.journal.faults import Fault, explain, fault_of
+from poller.journal.lock import DirectoryLock
 from poller.journal.queries import SQL, migrations
 from poller.runtime import log
 from poller.runtime.clock import Clock
@@ -31,8 +32,21 @@ class Store:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
-        self._clock = clock
         self.sinks: Collection[str] = ()
+        self._clock = clock
+        self._lock = DirectoryLock(path.parent)
+
+    def claim(self) -> None:
+        """Make the folder and take its lock. Raises JournalError, JournalLocked."""
+        place.prepare_folder(self.path.parent)
+        try:
+            self._lock.acquire()
+        except OSError as error:
+            raise _unusable(self.path, error) from error
+
+    def release(self) -> None:
+        """Let go of the lock; may be called twice."""
+        self._lock.release()
 
     def connect(self) -> sqlite3.Connection:
         """Open or create, bring the schema up to date, give every sink a cursor.

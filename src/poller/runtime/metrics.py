@@ -26,6 +26,7 @@ DELIVERY_REASONS = (
     "timeout",
     "network",
     "server",
+    "disk",
     "rate_limited",
     "misconfigured",
     "refused",

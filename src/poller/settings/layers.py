@@ -33,12 +33,13 @@ class Layers(PydanticBaseSettingsSource):
         return self.tree
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Part of the base class; `__call__` needs no fields."""
-        return self.tree.get(field_name), field_name, False
+        """Not used: `__call__` gives everything at once."""
+        raise NotImplementedError(field, field_name)
 
     def lay(self, spelling: Iterable[str], text: str, origin: str) -> None:
         """Set one value; later calls win. Tables that the document lacks are made."""
-        node, place = self.tree, ()
+        node = self.tree
+        place: Place = ()
         *tables, key = spelling
         for part in tables:
             name = _own_name(node, part)

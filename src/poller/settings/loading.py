@@ -20,6 +20,7 @@ from poller.settings.rules import problems_in, warnings_about
 from poller.settings.tree import Settings
 from poller.settings.variables import Given, Variables
 from poller.settings.wording import problems_of
+from poller.sources.settings import CommandSettings
 
 NO_FILE = "(no configuration file)"
 COMMAND_LINE = "the command line"
@@ -148,9 +149,11 @@ def _careless(settings: Settings, layers: Layers, found: Found) -> Iterator[str]
 
 
 def _secrets(value: Any, place: Place = ()) -> Iterator[Place]:
-    """The places of all secrets that are set."""
+    """The places of all secrets that are set, of programs that are given an account's name too."""
     if isinstance(value, SecretStr):
         yield place
+    if isinstance(value, CommandSettings) and any("@" in argument for argument in value.command):
+        yield (*place, "command")
     inner = dict(value) if isinstance(value, BaseModel | Mapping) else {}
     for name, child in inner.items():
         yield from _secrets(child, (*place, name))

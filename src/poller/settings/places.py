@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
@@ -78,14 +79,10 @@ def default_data_dir(environ: Mapping[str, str], *, root: bool) -> Path | None:
 def system_zone(environ: Mapping[str, str], etc: Path = _ETC) -> str:
     """The system's time zone by name: ``$TZ``, /etc/localtime's target, /etc/timezone; "" if none tells."""
     names = [environ.get("TZ", "").removeprefix(":")]
-    try:
-        names.append(os.readlink(etc / "localtime").rpartition("zoneinfo/")[2])
-    except OSError:
-        pass
-    try:
+    with contextlib.suppress(OSError):
+        names.append(str((etc / "localtime").readlink()).rpartition("zoneinfo/")[2])
+    with contextlib.suppress(OSError):
         names.append((etc / "timezone").read_text("ascii", errors="replace").strip())
-    except OSError:
-        pass
     return next((name for name in names if name and is_zone(name)), "")
 
 

@@ -101,7 +101,7 @@ def _hasty(tree: Tree) -> Iterator[Problem]:
             given = seconds(own if own is not None else common or Poll().interval)
         except ValueError:
             continue
-        if 0 < given < least:
+        if given < least:
             place = ("sources", name, "interval") if own is not None else ("poll", "interval")
             whom = "" if own is not None else f" for [{dotted(('sources', name))}]"
             yield Problem(place, f"{least}s at least{whom}: {why}")
@@ -113,7 +113,7 @@ def _least_interval(source: Tree) -> tuple[int, str]:
         return REAL_HOSTS_INTERVAL, "the maker's own hosts are not asked more often"
     if kind == "command":
         return COMMAND_INTERVAL, "a program is not started more often"
-    return 1, "more often makes no sense"
+    return 0, ""
 
 
 def _asks_this_machine(base_url: Any) -> bool:

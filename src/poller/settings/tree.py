@@ -34,6 +34,7 @@ from poller.sources.settings import CommandSettings, RecordedSettings, SourceSet
 
 Address = tuple[str, int]
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([A-Za-z0-9.-]+)):(\d{1,5})")
+_HASH = re.compile(r"scrypt\$\d{1,8}\$\d{1,2}\$\d{1,2}\$[\w+/=]+\$[\w+/=]+")
 _WRITE_ADDRESS = 'expected "host:port" or "[v6]:port", such as "127.0.0.1:9877"'
 
 SourceTable = Annotated[MyBmwSettings | CommandSettings | RecordedSettings, Field(discriminator="type")]
@@ -93,9 +94,16 @@ def _base_path(value: str) -> str:
     return value.rstrip("/")
 
 
+def _page_password(value: SecretStr | None) -> SecretStr | None:
+    text = value.get_secret_value() if value else ""
+    if text.startswith("scrypt$") and not _HASH.fullmatch(text):
+        raise ValueError("begins like a hash and is none: `python -m poller.web.passwords` makes one")
+    return value
+
+
 def _host_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9.:\[\]_-]+", value):
-        raise ValueError('expected a host\'s name as browsers send it, such as "car.example.org"')
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", value):
+        raise ValueError('expected a host\'s name without port or path, such as "car.example.org"')
     return value.lower()
 
 
@@ -120,7 +128,7 @@ class Web(StrictTable):
     listen: Listen = Field(
         (("127.0.0.1", 9877),), description='"host:port", "[v6]:port", a list of them, or "" for none.'
     )
-    password: Annotated[SecretStr | None, EmptyIsNone] = Field(
+    password: Annotated[SecretStr | None, EmptyIsNone, AfterValidator(_page_password)] = Field(
         None,
         description="For page and API, plain or hashed; without one, only this machine may see them.",
     )
@@ -199,11 +207,11 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class fixes the signature
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Nothing is read behind our back: `layers.Layers` is the only other source."""
         return (init_settings,)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -67,15 +66,16 @@ def _known(location: tuple[int | str, ...]) -> list[str]:
         case ["vehicles", _, _]:
             return list(Vehicle.model_fields)
         case [str(table), _]:
-            return list(table_fields(table))
+            return table_fields(table)
     return list(Settings.model_fields)
 
 
-def table_fields(table: str) -> Iterable[str]:
-    """The settings of a table with a fixed name, such as "poll"."""
-    annotation = Settings.model_fields[table].annotation
-    fixed = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return annotation.model_fields if fixed else ()
+def table_fields(table: str) -> list[str]:
+    """The settings of a table with a fixed name, such as "poll"; none for all else."""
+    annotation: object = Settings.model_fields[table].annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return list(annotation.model_fields)
+    return []
 
 
 def _unknown(place: Place, known: list[str], layers: Layers) -> str:
@@ -83,7 +83,7 @@ def _unknown(place: Place, known: list[str], layers: Layers) -> str:
     near = nearest(name, known)
     homes = [table for table in Settings.model_fields if not tables and name in table_fields(table)]
     if homes:
-        meant = (homes[0], name)
+        meant: Place = (homes[0], name)
         mend = f"it belongs under [{homes[0]}]"
     elif near is not None:
         meant = (*tables, near)
@@ -146,7 +146,8 @@ def _own_words(details: ErrorDetails) -> str:
 
 
 def _choices(details: ErrorDetails) -> str:
-    return "expected one of " + details["ctx"]["expected"].replace("'", '"')
+    expected: str = details["ctx"]["expected"]
+    return "expected one of " + expected.replace("'", '"')
 
 
 def _says(text: str) -> Callable[[ErrorDetails], str]:

@@ -16,6 +16,8 @@ from poller.vehicle.records import rfc3339
 
 MINI_VIN = "WMW00000000000001"
 BMW_VIN = "WBA00000000000002"
+#: What to call the car that is no MINI.
+OTHER_NAME = "x1"
 
 _COMMUTER = Habits(
     places={"home": (54.72, 2.25), "work": (54.80, 2.41), "shop": (54.70, 2.31)},  # the Dogger Bank
@@ -184,6 +186,11 @@ class CarGarage:
     def __init__(self, cars: Sequence[Car]) -> None:
         self._cars = {car.vin: car for car in cars}
 
+    @property
+    def vins(self) -> tuple[str, ...]:
+        """The cars, in the order in which they came."""
+        return tuple(self._cars)
+
     def mappings(self, brand: str) -> Sequence[Mapping[str, Any]]:
         """The cars of one brand."""
         return [mapping(car.vin) for car in self._cars.values() if car.brand == brand]
@@ -204,12 +211,14 @@ class CarGarage:
         return None if car is None else _json(car.charging())
 
 
-def demo_cars(seed: int = 1) -> list[Car]:
+def demo_garage(seed: int = 1) -> CarGarage:
     """An electric MINI that commutes (steered from the right), and a BMW plug-in hybrid on its rounds."""
-    return [
-        Car(MINI_VIN, "mini", "mini_cooper_se", _COMMUTER, seed),
-        Car(BMW_VIN, "bmw", "bmw_x1_xdrive25e", _ROUNDS, seed + 1),
-    ]
+    return CarGarage(
+        [
+            Car(MINI_VIN, "mini", "mini_cooper_se", _COMMUTER, seed),
+            Car(BMW_VIN, "bmw", "bmw_x1_xdrive25e", _ROUNDS, seed + 1),
+        ]
+    )
 
 
 def _location(moment: Moment) -> dict[str, Any]:
@@ -240,7 +249,11 @@ def _services(moment: Moment) -> list[dict[str, Any]]:
         if due.year % 2:
             due = due.replace(year=due.year + 1)
         pending = due - moment.at < timedelta(days=30)
-        entry = {"type": kind, "status": "PENDING" if pending else "OK", "dateTime": rfc3339(due)}
+        entry: dict[str, Any] = {
+            "type": kind,
+            "status": "PENDING" if pending else "OK",
+            "dateTime": rfc3339(due),
+        }
         if by_distance:
             entry["mileage"] = 30_000 - int(moment.odometer_km) % 30_000 // 500 * 500
         services.append(entry | {"description": "Simulated."})

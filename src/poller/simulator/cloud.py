@@ -62,7 +62,9 @@ class FakeCloud:
     def _for_members(self, answer: _Answer) -> Callable[[Request], Awaitable[Response]]:
         async def respond(request: Request) -> Response:
             if not self.login.admits(request):
-                return JSONResponse({"statusCode": 401, "message": "Access token is missing or expired."}, 401)
+                return JSONResponse(
+                    {"statusCode": 401, "message": "Access token is missing or expired."}, 401
+                )
             body = answer(request)
             if body is None:
                 return JSONResponse({"statusCode": 404, "message": "Resource not found"}, 404)
@@ -73,7 +75,8 @@ class FakeCloud:
         return respond
 
     def _list(self, request: Request) -> dict[str, Any]:
-        brand = (request.headers.get("x-user-agent", "").split(";") + ["", ""])[1].lower()
+        # android(<build>);<brand>;<app version>;<region>
+        brand = request.headers.get("x-user-agent", "").partition(";")[2].partition(";")[0].lower()
         entries = self._garage.mappings(brand) if brand in _BRANDS else ()
         return {"gcid": "00000000-0000-0000-0000-000000000000", "mappingInfos": [dict(e) for e in entries]}
 

@@ -28,7 +28,7 @@ class FolderGarage:
             if name is not None and name.what is not None:
                 self._take_in(name, name.what, path.read_bytes())
         if not any(self._mappings.values()):
-            raise ValueError(f"no captured answers in {folder}: expected bmw-eadrax-….json files in it")
+            raise ValueError(f"{folder} holds no captured answers (bmw-eadrax-….json, at any depth)")
 
     def mappings(self, brand: str) -> Sequence[Mapping[str, Any]]:
         """The merged list of one brand."""
@@ -46,7 +46,7 @@ class FolderGarage:
         """The captured settings; ``{}`` for a vehicle that was captured without."""
         if ("state", vin) not in self._answers:
             return None
-        return self._answers.get(("charging", vin), b"{}")
+        return self._answers.get(("charging_settings", vin), b"{}")
 
     def _take_in(self, name: FingerprintName, what: str, body: bytes) -> None:
         listed = self._mappings.setdefault(name.brand, {})

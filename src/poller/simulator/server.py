@@ -10,9 +10,11 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _LINE = "poller.line"
 #: Requests still running when the server stops get this long (real seconds) before they are cut off.
@@ -140,17 +142,20 @@ class _Server(uvicorn.Server):
             server.close()
         for listener in sockets or ():
             listener.close()
-        for connection in list(self.server_state.connections):
+        for connection in self._connections():
             connection.shutdown()
         if self.server_state.tasks:
             await asyncio.wait(set(self.server_state.tasks), timeout=_GRACE)
-        for connection in list(self.server_state.connections):
-            if connection.transport is not None:
-                connection.transport.abort()
+        for connection in self._connections():
+            connection.transport.abort()
         for server in self.servers:
             await server.wait_closed()
 
+    def _connections(self) -> list[H11Protocol]:
+        # The configuration allows no other protocol.
+        return [cast("H11Protocol", connection) for connection in self.server_state.connections]
+
     async def _with_line(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wire = next(c for c in self.server_state.connections if c.client == scope["client"])
+        wire = next(c for c in self._connections() if c.client == scope["client"])
         scope.setdefault("extensions", {})[_LINE] = Line(wire.transport, self._closing)
         await self._app(scope, receive, send)

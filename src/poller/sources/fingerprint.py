@@ -9,15 +9,15 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-What = Literal["list", "profile", "state", "charging"]
+What = Literal["list", "profile", "state", "charging_settings"]
 
 _ENDPOINTS: dict[str, What] = {
     "vcs_v5_vehicle-list": "list",
     "vcs_v5_vehicle-data_profile": "profile",
     "vcs_v4_vehicles_state": "state",
-    "crccs_v2_vehicles": "charging",
+    "crccs_v2_vehicles": "charging_settings",
 }
-_NAME = re.compile(r"(bmw|mini|toyota)-eadrax-(.+?)(?:_([A-HJ-NPR-Z0-9]{17}))?\.json(?:\.gz)?")
+_NAME = re.compile(r"(bmw|mini|toyota)-eadrax-(.+?)(?:_([A-Z0-9]{17}))?\.json(?:\.gz)?")
 
 
 @dataclass(frozen=True, slots=True)

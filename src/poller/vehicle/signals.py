@@ -221,6 +221,7 @@ SIGNALS: tuple[Signal, ...] = (
     _bool("hood_open", "Hood open", "body"),
     _bool("trunk_open", "Trunk open", "body"),
     _bool("sunroof_open", "Sunroof open", "body"),
+    _bool("convertible_top_open", "Top open", "body"),
     _bool("alarm_armed", "Alarm armed", "body"),
     _bool("deep_sleep", "Deep sleep", "body"),
     # climate
@@ -271,6 +272,7 @@ SIGNALS: tuple[Signal, ...] = (
         1000,
         dimension="position",
     ),
+    _enum("tire_season", "Tyre season", "tires", "summer winter", dimension="position"),
     # position
     _number(
         "latitude_degrees",
@@ -312,6 +314,7 @@ SIGNALS: tuple[Signal, ...] = (
     _text("drive_train", "Drive train"),
     _text("body_type", "Body type"),
     _text("head_unit", "Head unit"),
+    _text("idrive_version", "iDrive"),
     _text("software_version", "Software"),
     _text("country", "Country"),
     _text("steering", "Steering"),

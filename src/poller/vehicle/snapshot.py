@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -160,7 +160,8 @@ def _accept(signal: Signal, value: object) -> Value | None:
 
 
 def _number(signal: Signal, value: object) -> int | float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    low, high = signal.bounds or (-math.inf, math.inf)
+    # Compared, not tested for being finite: that raises on integers beyond any float.
+    low, high = signal.bounds or (-sys.float_info.max, sys.float_info.max)
     return value if low <= value <= high else None

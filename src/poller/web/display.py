@@ -26,10 +26,9 @@ def span(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes} min" if minutes and hours < 6 else f"{hours} h"
-    days = hours // 24
-    return "1 day" if days == 1 else f"{days} days"
+    if minutes and hours < 6:
+        return f"{hours} h {minutes} min"
+    return f"{hours} h" if hours < 48 else f"{hours // 24} days"
 
 
 def since(then: datetime, now: datetime) -> float:
@@ -81,14 +80,14 @@ class Display:
         return f"{moment.astimezone(self.timezone):%H:%M:%S}"
 
     def moment(self, moment: datetime, now: datetime) -> str:
-        """As short as is clear: ``14:02``, ``Thu 14:02`` within six days, ``21 Nov 2026, 14:02`` beyond."""
+        """As short as is clear: ``14:02`` within half a day, ``Thu 14:02`` within six, ``21 Nov 2026``."""
         local = moment.astimezone(self.timezone)
         today = now.astimezone(self.timezone).date()
-        if local.date() == today:
+        if local.date() == today or abs(moment - now) < timedelta(hours=12):
             return f"{local:%H:%M}"
         if abs(local.date() - today) < timedelta(days=7):
             return f"{local:%a %H:%M}"
-        return f"{local.day} {local:%b %Y, %H:%M}"
+        return f"{local.day} {local:%b %Y}"
 
     def month(self, moment: datetime) -> str:
         """``Mar 2027``: cars name services by the month."""

@@ -13,8 +13,9 @@ from markupsafe import Markup, escape
 
 from poller.runtime.status import DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
 from poller.web.base import Daemon
-from poller.web.card import Tone, card_of
+from poller.web.card import card_of
 from poller.web.display import Display, ago, since, size, span
+from poller.web.known import Known, Tone
 from poller.web.readiness import Problem, notes, problems
 from poller.web.assets import links
 
@@ -74,11 +75,16 @@ class Page:
     def render(self, daemon: Daemon) -> str:
         """The whole document."""
         status = daemon.status()
-        slug = daemon.rendering.slug
-        cards = sorted(
-            (card_of(view, slug(view.vin), status, self._display) for view in daemon.fleet.views()),
-            key=lambda card: card.slug,
-        )
+        rendering = daemon.rendering
+        cards = [
+            card_of(
+                Known(view, status),
+                self._display,
+                slug=rendering.slug(view.vin),
+                named=view.vin in rendering.names,
+            )
+            for view in daemon.fleet.views()
+        ]
         return self._template.render(
             links=self._links,
             status=status,
@@ -86,7 +92,7 @@ class Page:
             zone=str(status.now.astimezone(self._display.timezone).tzname()),
             headline=headline(status),
             notes=notes(status),
-            cards=cards,
+            cards=sorted(cards, key=lambda card: (card.title, card.slug)),
             sources=[self._source(source, status.now) for source in status.sources],
             sinks=[self._sink(sink, status.now) for sink in status.sinks],
             journal=self._journal(status.journal, status.now),
@@ -99,7 +105,7 @@ class Page:
         lines = [("last answer", ago(source.last_success_at, now) if source.last_success_at else "none yet")]
         if source.next_poll_at is not None:
             wait = (source.next_poll_at - now).total_seconds()
-            lines.append(("asked again", f"in {span(wait)}" if wait > 0 else "now"))
+            lines.append(("next poll", f"in {span(wait)}" if wait > 0 else "now"))
         if source.consecutive_failures > 1:
             lines.append(("failed in a row", str(source.consecutive_failures)))
         if source.quota_limit is not None and source.quota_remaining is not None:
@@ -115,7 +121,7 @@ class Page:
         if not sink.live:
             waiting = f"{sink.backlog:,}"
             if sink.backlog and sink.oldest_record_at is not None:
-                waiting += f", the oldest from {ago(sink.oldest_record_at, now)}"
+                waiting += f", oldest {ago(sink.oldest_record_at, now)}"
             lines.append(("records waiting", waiting))
         if sink.last_success_at is not None or not sink.live:
             lines.append(
@@ -148,7 +154,7 @@ class Page:
     def _told(self, failure: Failure | None, now: datetime) -> tuple[str, str, str]:
         if failure is None:
             return "", "", ""
-        return failure.message, self._when(failure.at, now), failure.hint or ""
+        return failure.message, f"last failure {self._when(failure.at, now)}", failure.hint or ""
 
     def _failures(self, status: DaemonStatus) -> Iterator[tuple[str, str, Failure]]:
         newest = sorted(status.recent_failures, key=lambda entry: entry[1].at, reverse=True)

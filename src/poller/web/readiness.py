@@ -51,7 +51,7 @@ def notes(status: DaemonStatus) -> list[Problem]:
             text = f"{_count(sink.dead_letters, 'record')} refused and set aside"
             found.append(Problem(f"sink {sink.name}", text, "see `poller dead-letters list`"))
     if status.journal.quarantined:
-        text = f"{_count(status.journal.quarantined, 'answer')} could not be understood and is kept for a fix"
+        text = f"{_count(status.journal.quarantined, 'answer')} not understood, kept for a fix"
         found.append(Problem("quarantine", text, "see `poller dead-letters list`"))
     for name, backlog in status.journal.orphans:
         text = f"not in the configuration any more, {_count(backlog, 'record')} behind"
@@ -111,7 +111,9 @@ def _sink(sink: SinkStatus, status: DaemonStatus) -> Iterator[Problem]:
     failure = sink.failure
     mend = failure.hint if failure else None
     if sink.held:
-        yield Problem(subject, f"held: {sink.held}", mend)
+        waiting = f" ({_count(sink.backlog, 'record')} waiting)" if sink.backlog else ""
+        yield Problem(subject, f"held: {sink.held}{waiting}", mend)
+        return
     if sink.isolated:
         yield Problem(subject, f"one record fails again and again: {sink.isolated}", mend)
     if sink.live or not sink.backlog or not sink.backlog_limit or sink.oldest_record_at is None:
@@ -119,7 +121,7 @@ def _sink(sink: SinkStatus, status: DaemonStatus) -> Iterator[Problem]:
     age = since(sink.oldest_record_at, status.now)
     if age > sink.backlog_limit:
         text = f"{_count(sink.backlog, 'record')} waiting, the oldest for {span(age)}"
-        cause = f": {failure.message}" if failure and not sink.held else ""
+        cause = f": {failure.message}" if failure else ""
         yield Problem(subject, f"{text} (allowed {span(sink.backlog_limit)}){cause}", mend)
 
 

@@ -27,7 +27,6 @@ DELETE FROM records WHERE id = ?
 -- name: record_add
 INSERT INTO records (id, shelf, received_ms, observed_ms, revision, changed, replayed, fingerprint, data)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (id) DO NOTHING
 
 -- name: newest_of
 SELECT received_ms, fingerprint FROM newest WHERE vin = ? AND source = ?

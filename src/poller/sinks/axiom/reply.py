@@ -46,14 +46,12 @@ class Reply:
 def settle(reply: Reply, times: Sequence[str], now: datetime) -> Settlement:
     """What became of the events with these `_time`s. Raises SinkError as `QueuedSink.deliver` says."""
     match reply.status:
-        case 200 | 201 | 202 | 204:
+        case status if 200 <= status < 300:
             return _settle_accepted(reply, times)
         case 400 | 413 | 422:
             raise BatchRefused(_message(reply), sent=len(times))
         case 429:
-            raise SinkUnavailable(
-                _message(reply), until=_rate_reset(reply, now), reason="rate_limited"
-            )
+            raise SinkUnavailable(_message(reply), until=_rate_reset(reply, now), reason="rate_limited")
         case 430:
             raise SinkUnavailable(
                 _message(reply),
@@ -107,18 +105,18 @@ def _settle_accepted(reply: Reply, times: Sequence[str]) -> Settlement:
 def _match(failures: Sequence[Mapping[str, Any]], times: Sequence[str]) -> dict[int, str]:
     """Position → reason; empty unless the failures' times tell for certain which events are meant."""
     positions: dict[datetime, list[int]] = {}
-    for position, time in enumerate(times):
-        positions.setdefault(parse_time(time), []).append(position)
+    for position, text in enumerate(times):
+        positions.setdefault(parse_time(text), []).append(position)
     reasons: dict[datetime, list[str]] = {}
     for failure in failures:
         try:
-            time = parse_time(str(failure.get("timestamp")))
+            moment = parse_time(str(failure.get("timestamp")))
         except ValueError:
             return {}
-        reasons.setdefault(time, []).append(clean(str(failure.get("error", ""))))
+        reasons.setdefault(moment, []).append(clean(str(failure.get("error", ""))))
     rejected: dict[int, str] = {}
-    for time, errors in reasons.items():
-        at = positions.get(time, ())
+    for moment, errors in reasons.items():
+        at = positions.get(moment, [])
         if len(at) != len(errors):
             return {}
         rejected.update(zip(at, errors, strict=True))
@@ -162,7 +160,7 @@ def _epoch(text: str | None) -> datetime | None:
 
 def _message(reply: Reply) -> str:
     body = _object(reply)
-    words = (body or {}).get("message") or (body or {}).get("error") if body else None
+    words = (body.get("message") or body.get("error")) if body else None
     text = clean(str(words)) if words else ""
     return f"HTTP {reply.status}: {text}" if text else f"HTTP {reply.status}"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import httpx
 
-from poller.errors import BatchRefused, SinkError, SinkUnavailable
+from poller.errors import SinkError, SinkUnavailable
 from poller.runtime import log
 from poller.runtime.redact import MASK
 from poller.runtime.tls import shared_context
@@ -28,6 +28,8 @@ MAX_SPAN = timedelta(days=1)
 CONNECT_TIMEOUT, TOTAL_TIMEOUT = 10.0, 60.0
 #: More of a reply is not read: 10,000 failures fit.
 MAX_REPLY = 4_000_000
+#: Codes of schema warnings that are remembered as logged.
+MAX_WARNINGS = 500
 
 
 class AxiomSink:
@@ -60,20 +62,18 @@ class AxiomSink:
             headers=dict(endpoint.headers),
             timeout=httpx.Timeout(self._timeout, connect=min(CONNECT_TIMEOUT, self._timeout)),
             follow_redirects=False,
-            verify=shared_context() if endpoint.url.startswith("https:") else True,
+            verify=shared_context(),
         )
 
     async def deliver(self, records: Sequence[Rendered]) -> Settlement:
         """Send as many of the records, from the first, as belong into one request."""
         lines, times = _request(records)
-        body = await asyncio.to_thread(gzip.compress, b"\n".join(lines) + b"\n", 6, mtime=0)
-        reply = await self._post(body)
+        reply = await self._post(await asyncio.to_thread(gzip.compress, lines, 6, mtime=0))
         try:
             settlement = settle(reply, times, self._clock.now())
         except SinkError as error:
-            error = self._cleaned(error)
             self._note_failure(reply, error.message)
-            raise error from None
+            raise
         if settlement.rejected:
             self._note_failure(reply, f"{len(settlement.rejected)} of {len(times)} events refused")
         else:
@@ -96,11 +96,59 @@ class AxiomSink:
         try:
             async with asyncio.timeout(self._timeout), client.stream("POST", endpoint.url, content=body) as r:
                 headers = {name.lower(): value for name, value in r.headers.items()}
-                return Reply(r.status_code, headers, await _read(r))
+                return Reply(r.status_code, headers, self._without_token(await _read(r)))
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            message = f"cannot reach {host}: {clean(str(error)) or type(error).__name__}"
+            raise SinkUnavailable(message, reason="network") from error
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise SinkUnavailable(f"{host} did not answer in time", reason=_timeout_reason(error)) from error
-        except (httpx.ConnectError, httpx.ProxyError) as error:
-            raise SinkUnavailable(f"cannot reach {host}: {clean(str(error))}", reason="network") from error
+            raise SinkUnavailable(f"{host} did not answer in time", reason="timeout") from error
         except httpx.HTTPError as error:
             message = f"{host} broke off: {type(error).__name__}"
             raise SinkUnavailable(message, reason="server") from error
+
+    def _without_token(self, body: bytes) -> bytes:
+        """Whatever a server echoes: our token goes nowhere from here."""
+        return body.replace(self._settings.token.get_secret_value().encode(), MASK.encode())
+
+    def _note_failure(self, reply: Reply, message: str) -> None:
+        """Log the first of the same failures in a row, with what Axiom's support asks for."""
+        if self._failing != reply.status:
+            self._log.warning("ingest.failed", status=reply.status, trace=reply.trace, error=message)
+        self._failing = reply.status
+
+    def _note_warnings(self, reply: Reply) -> None:
+        """A locked schema stores an event without some fields, and says so in a 200."""
+        for code, text in warnings(reply):
+            if code not in self._warned and len(self._warned) < MAX_WARNINGS:
+                self._warned.add(code)
+                self._log.warning("schema.warned", code=code, message=text, trace=reply.trace)
+
+
+def _request(records: Sequence[Rendered]) -> tuple[bytes, list[str]]:
+    """The NDJSON of the first records, at least one, and the `_time` of each."""
+    lines: list[bytes] = []
+    times: list[str] = []
+    size = 0
+    for record in records:
+        event = event_of(record)
+        line = dumps(event).encode() + b"\n"
+        size += len(line)
+        if lines and (size > MAX_BYTES or not _close(times[0], event["_time"])):
+            break
+        lines.append(line)
+        times.append(event["_time"])
+    return b"".join(lines), times
+
+
+def _close(one: str, other: str) -> bool:
+    return abs(parse_time(one) - parse_time(other)) <= MAX_SPAN
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """The body; one that is too long is broken off, and then as unreadable as it deserves."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_REPLY:
+            break
+    return bytes(body)

@@ -91,13 +91,12 @@ class Auth:
 
         Raises as `tokens`; ConfigError if the password or the file to take over is missing.
         """
+        taken = Takeover(refresh_token.strip()) if refresh_token else None
         if takeover is not None:
             try:
                 taken = await read_takeover(takeover)
             except ValueError as error:
                 raise ConfigError([str(error)]) from error
-        else:
-            taken = Takeover(refresh_token.strip()) if refresh_token else None
         if taken is None and not captcha_token:
             raise LoginRequired(
                 "a first login needs a captcha token",

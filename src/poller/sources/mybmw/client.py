@@ -97,5 +97,3 @@ class MyBmwClient:
             session=tokens.session,
         )
         return await self._transport.send(Call(method, path, {**common, **headers}, params))
-
-

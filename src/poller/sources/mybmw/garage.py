@@ -52,7 +52,7 @@ class Garage:
                 vins = vins_in(await self._client.vehicle_list(brand))
             except (SourceUnavailable, LoginRequired) as error:
                 failed = failed or error
-                self._postpone(key, "vehicles", error)
+                self._postpone(key, "vehicles.unavailable", error)
                 continue
             await self._remember(key, {"vins": vins})
         known = await self._known()
@@ -70,7 +70,7 @@ class Garage:
                 if not is_object(body):
                     raise SourceUnavailable("the profile is no JSON object")
             except SourceError as error:
-                self._postpone(key, "profile", error)
+                self._postpone(key, "profile.unavailable", error)
             else:
                 held = await self._remember(key, {"body": base64.b64encode(body).decode()})
         return _body(held)
@@ -93,9 +93,9 @@ class Garage:
         # A clock that was ahead once must not keep a list for years.
         return -_KEEP < now - parse_time(held["at"]) < _KEEP
 
-    def _postpone(self, key: str, what: str, error: SourceError) -> None:
+    def _postpone(self, key: str, event: str, error: SourceError) -> None:
         if key not in self._not_before:
-            self._logger.warning(f"{what}.unavailable", reason=error.reason, error=error.message)
+            self._logger.warning(event, reason=error.reason, error=error.message)
         self._not_before[key] = self._clock.now() + _PAUSE
 
     async def _recall(self, key: str) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from poller.sources.mybmw.regions import SERVERS, Server
 from poller.sources.mybmw.settings import MyBmwSettings
 from poller.sources.mybmw.tokens import TokenFile
 from poller.sources.mybmw.transport import TIMEOUT, Transport
+from poller.vehicle.privacy import short_vin
 from poller.vehicle.records import milliseconds
 from poller.vehicle.snapshot import Snapshot
 
@@ -59,9 +60,7 @@ class MyBmwSource:
         self._client = MyBmwClient(
             server=self._server, auth=self._auth, transport=self._transport, clock=clock
         )
-        self._garage = Garage(
-            name, self.account, client=self._client, memory=context.memory, clock=clock
-        )
+        self._garage = Garage(name, self.account, client=self._client, memory=context.memory, clock=clock)
         self._without_charging: set[str] = set()
         self._unlisted: set[str] = set()
         self._logger = log.get("source", source=name)
@@ -139,11 +138,13 @@ class MyBmwSource:
         except SourceError as error:
             if vin not in self._without_charging:
                 self._without_charging.add(vin)
-                self._logger.warning("charging_settings.unavailable", reason=error.reason, vin=vin)
+                self._logger.warning(
+                    "charging_settings.unavailable", reason=error.reason, vehicle=short_vin(vin)
+                )
             return None
         if vin in self._without_charging:
             self._without_charging.remove(vin)
-            self._logger.info("charging_settings.recovered", vin=vin)
+            self._logger.info("charging_settings.recovered", vehicle=short_vin(vin))
         return body
 
     def _name_unlisted(self, vins: Sequence[str]) -> None:
@@ -151,7 +152,7 @@ class MyBmwSource:
         for vin in self._settings.vins:
             if vin.upper() not in listed and vin not in self._unlisted:
                 self._unlisted.add(vin)
-                self._logger.warning("vin.unlisted", vin=vin, hint="BMW lists no such vehicle for this account")
+                self._logger.warning("vehicle.unlisted", vehicle=short_vin(vin))
 
     def _require_region(self) -> None:
         if self._settings.region not in SERVERS:

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
-from typing import Any, Final
+from typing import Final
 
 from poller.vehicle.records import milliseconds, parse_time
 
@@ -92,8 +92,10 @@ def upper(value: object) -> str | None:
 
 
 def label(value: object) -> object:
-    """A text as it is."""
-    return clean(value) or None if isinstance(value, str) else value
+    """A text or a whole number, as text."""
+    if isinstance(value, str):
+        return clean(value) or None
+    return None if isinstance(value, bool) else value
 
 
 def moment(value: object) -> datetime | None:
@@ -119,7 +121,7 @@ def one_of(words: Mapping[str, object]) -> Convert:
     return convert
 
 
-opening = one_of({**_OPENINGS, "INVALID": None})
+opening = one_of({**_OPENINGS, "INVALID": None, "UNKNOWN": None})
 locked = one_of({**_LOCKS, "UNKNOWN": None})
 charging_state = one_of(CHARGING_STATES)
 armed = one_of({"ARMED": True, "NOT_ARMED": False})
@@ -146,12 +148,18 @@ def first_label(*values: object) -> object:
     return next((text for text in map(label, values) if isinstance(text, str)), None)
 
 
-def software_version(month: object, year: object, step: object, model_year: object) -> object:
-    """``07/2021.50`` as the car shows it: month, year with the model year's century, step without its first digit."""
-    parts = [value for value in map(number, (month, year, step, model_year)) if isinstance(value, int)]
-    if len(parts) < 4 or not (1 <= parts[0] <= 12 and 0 <= parts[1] <= 99):
+def software_version(*values: object) -> object:
+    """``07/2021.50`` as the car shows it, from month, year, step and the model year.
+
+    The year takes its century from the model year, the step loses its first digit.
+    """
+    parts = [value for value in map(number, values) if isinstance(value, int)]
+    if len(parts) < 4:
         return None
-    return f"{parts[0]:02d}/{str(parts[3])[:2]}{parts[1]:02d}.{str(parts[2])[1:]}"
+    month, year, step, model_year = parts
+    if not (1 <= month <= 12 and 0 <= year <= 99 and 1900 <= model_year <= 2199):
+        return None
+    return f"{month:02d}/{str(model_year)[:2]}{year:02d}.{str(step)[1:]}"
 
 
 # --- energy -----------------------------------------------------------------------------------
@@ -236,21 +244,13 @@ def charging_start(
     status: object, hour: object, minute: object, received_at: datetime, zone: tzinfo
 ) -> object:
     """While waiting: the next start of the charging window, which BMW gives in the car's local time."""
-    if charging_state(status) != "waiting":
-        return None
-    try:
-        start = time(*(part for part in (hour, minute) if isinstance(part, int)), tzinfo=zone)
-        if not isinstance(hour, int) or not isinstance(minute, int):
-            return None
-    except (ValueError, OverflowError):
+    face = _face(hour, minute)
+    if charging_state(status) != "waiting" or face is None:
         return None
     today = received_at.astimezone(zone).date()
     # Compared in UTC: two times in one zone are compared by their faces, wrong when the clocks change.
-    for days in (0, 1):
-        begins = datetime.combine(today + timedelta(days=days), start).astimezone(UTC)
-        if begins >= received_at:
-            return begins
-    return None
+    starts = (datetime.combine(today + timedelta(days=n), face, zone).astimezone(UTC) for n in (0, 1))
+    return next((start for start in starts if start >= received_at), None)
 
 
 def inverse(value: object) -> object:
@@ -357,6 +357,13 @@ service_dates = per_type(moment)
 service_distances = per_type(positive)
 
 
+def _face(hour: object, minute: object) -> time | None:
+    """A time of day from its two numbers."""
+    if not isinstance(hour, int) or not isinstance(minute, int):
+        return None
+    return time(hour, minute) if 0 <= hour < 24 and 0 <= minute < 60 else None
+
+
 def _kind(drive_train: object) -> tuple[bool | None, bool | None]:
     """(has a traction battery, has a tank); None where the drive train says nothing that we know."""
     name = upper(drive_train)
@@ -379,5 +386,3 @@ def _position(north: object, east: object) -> tuple[int | float, int | float] | 
 
 def _rank(value: object, worst: Sequence[str]) -> int:
     return worst.index(value) if isinstance(value, str) and value in worst else -1
-
-

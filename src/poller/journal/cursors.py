@@ -1,0 +1,155 @@
+"""How far each sink got: peek, settle, rewind, backlog."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from poller.errors import JournalError
+from poller.journal import letters
+from poller.journal.base import Backlog, Batch, Queued, Rejected
+from poller.journal.codec import Unreadable, day_of, from_ms, read_object, to_ms, unpack_fingerprint
+from poller.journal.queries import SQL
+from poller.journal.shelves import Dictionaries
+from poller.vehicle.records import Record, dumps
+
+#: Rows that one peek looks at, at most, in search of kinds that are wanted.
+LOOK_AHEAD: Final = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A batch, and what in it could not be read."""
+
+    batch: Batch
+    unreadable: Sequence[Rejected] = ()
+
+
+def peek(
+    db: sqlite3.Connection,
+    dictionaries: Dictionaries,
+    sink: str,
+    limit: int,
+    kinds: Collection[str] | None,
+    *,
+    only_changes: bool,
+) -> Seen:
+    """Up to `limit` records after the sink's cursor, oldest first."""
+    since, replayed_to = position(db, sink)
+    first = db.execute(SQL["first_after"], (since,)).fetchone()
+    if first is None:
+        return Seen(Batch((), since, since))
+    horizon = first[0] + LOOK_AHEAD - 1
+    wanted = None if kinds is None else dumps(sorted(kinds))
+    bounds = {"since": since, "horizon": horizon, "limit": limit}
+    rows = db.execute(SQL["peek"], {**bounds, "kinds": wanted, "only_changes": only_changes}).fetchall()
+    queued: list[Queued] = []
+    unreadable: list[Rejected] = []
+    for row in rows:
+        record = _envelope(row, replayed=bool(row[8]) or row[0] <= replayed_to)
+        try:
+            body = _body(db, dictionaries, row)
+        except Unreadable as error:
+            unreadable.append(Rejected(record, f"{letters.UNREADABLE}: {error}"))
+        else:
+            queued.append(Queued(row[0], replace(record, body=body)))
+    full = len(rows) == limit
+    through = rows[-1][0] if full else db.execute(SQL["last_through"], (horizon,)).fetchone()[0]
+    return Seen(Batch(queued, since, through), unreadable)
+
+
+def settle(
+    db: sqlite3.Connection,
+    sink: str,
+    since: int,
+    through: int,
+    rejected: Sequence[Rejected],
+    at_ms: int,
+) -> bool:
+    """Compare and set the cursor, and keep what was refused; False if the cursor is elsewhere."""
+    if through < since:
+        raise ValueError("a cursor moves back only by rewind")
+    if db.execute(SQL["cursor_settle"], (through, sink, since)).rowcount == 0:
+        position(db, sink)
+        return False
+    letters.put_rejected(db, sink, rejected, at_ms)
+    return True
+
+
+def rewind(db: sqlite3.Connection, sink: str, to: datetime) -> tuple[int, int]:
+    """Move the cursor back; gives its new and old position (equal: there was nothing to move)."""
+    old, _ = position(db, sink)
+    moment = to_ms(to)
+    (first,) = db.execute(SQL["first_received_since"], {"day": day_of(moment), "ms": moment}).fetchone()
+    if first is None or first > old:
+        return old, old
+    db.execute(SQL["cursor_rewind"], (first - 1, old, sink))
+    return first - 1, old
+
+
+def drop(db: sqlite3.Connection, sink: str) -> bool:
+    """Delete a cursor and its sink's dead letters; False if there was neither."""
+    cursor = db.execute(SQL["cursor_drop"], (sink,)).rowcount
+    return bool(cursor + db.execute(SQL["letters_drop_sink"], (sink,)).rowcount)
+
+
+def count_between(db: sqlite3.Connection, low: int, high: int) -> int:
+    """Records above `low`, up to and with `high`."""
+    return int(db.execute(SQL["count_between"], (low, high)).fetchone()[0])
+
+
+def backlog(db: sqlite3.Connection, sink: str) -> Backlog:
+    """Records after the cursor; gaps that amended records left are counted too."""
+    since, _ = position(db, sink)
+    first = db.execute(SQL["first_after"], (since,)).fetchone()
+    if first is None:
+        return Backlog(0, None)
+    return Backlog(_span(db, first[0]), from_ms(first[1]))
+
+
+def backlogs(db: sqlite3.Connection) -> dict[str, int]:
+    """The backlog of every cursor, orphans included."""
+    found = {}
+    for sink, since in db.execute(SQL["cursor_all"]).fetchall():
+        first = db.execute(SQL["first_after"], (since,)).fetchone()
+        found[sink] = 0 if first is None else _span(db, first[0])
+    return found
+
+
+def position(db: sqlite3.Connection, sink: str) -> tuple[int, int]:
+    """Cursor and replay mark. Raises JournalError for a sink without a cursor."""
+    row = db.execute(SQL["cursor_get"], (sink,)).fetchone()
+    if row is None:
+        raise JournalError(
+            f"the journal has no cursor for a sink {sink!r}", hint="name a sink of the configuration"
+        )
+    return int(row[0]), int(row[1])
+
+
+def _span(db: sqlite3.Connection, first: int) -> int:
+    return int(db.execute(SQL["last_seq"]).fetchone()[0]) - first + 1
+
+
+def _envelope(row: tuple[Any, ...], *, replayed: bool) -> Record:
+    _, packed, kind, vin, source, received, observed, revision, _, fingerprint, _, _ = row
+    return Record(
+        id=packed.hex(),
+        kind=kind or "unknown",
+        vin=vin or "",
+        source=source or "",
+        received_at=from_ms(received),
+        observed_at=None if observed is None else from_ms(observed),
+        body={},
+        revision=revision,
+        replayed=replayed,
+        fingerprint=unpack_fingerprint(fingerprint),
+    )
+
+
+def _body(db: sqlite3.Connection, dictionaries: Dictionaries, row: tuple[Any, ...]) -> dict[str, Any]:
+    if row[2] is None:
+        raise Unreadable("its shelf is lost")
+    return read_object(dictionaries.text(db, row[10], row[11]))

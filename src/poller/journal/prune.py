@@ -1,0 +1,129 @@
+"""Letting go of old days, whole and oldest first; every record that a sink still waited for is counted."""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from poller.journal.base import Pruned
+from poller.journal.codec import DAY_MS, day_of, from_ms, to_ms
+from poller.journal.queries import SQL
+from poller.journal.room import Room
+from poller.runtime import log
+
+#: Rows deleted in one transaction at most: appends wait no longer than that.
+ROWS: Final = 1000
+
+logger = log.get("journal")
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one transaction deleted; `finished` when nothing of the day is left."""
+
+    records: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    finished: bool = False
+
+
+class Pruner:
+    """Chooses days and deletes them; keeps the tally of what nobody asked for yet."""
+
+    def __init__(self, room: Room, forget: Callable[[], None]) -> None:
+        self._room = room
+        self._forget = forget
+        self._untold = Swept()
+        self.sinks: Collection[str] = ()
+
+    def next_day(self, db: sqlite3.Connection, now: datetime) -> int | None:
+        """The day that the policy lets go of now, or None.
+
+        By age: whatever is too old. By size: what all sinks have, so that appends find room; what
+        they do not have only when there is none left. Never the present day.
+        """
+        (day,) = db.execute(SQL["day_first"]).fetchone()
+        if day is None or day >= day_of(to_ms(now)):
+            return None
+        policy = self._room.policy
+        if policy.max_age and (day + 1) * DAY_MS <= to_ms(now) - policy.max_age * 1000:
+            return int(day)
+        limits = self._room.measure(db)
+        if limits is None or policy.when_full == "stop_collecting" or limits.spare >= limits.headroom:
+            return None
+        return int(day) if limits.spare <= 0 or self._delivered(db, day) else None
+
+    def sweep(self, db: sqlite3.Connection, day: int) -> Swept:
+        """One transaction's share of deleting a day; `note` it after the commit."""
+        self._forget()
+        return _sweep(db, day, self._positions(db))
+
+    def note(self, swept: Swept, day: int) -> None:
+        """Add to the tally what is deleted for good, and say what a sink will miss."""
+        self._untold.records += swept.records
+        self._untold.dropped += swept.dropped
+        if swept.dropped:
+            date = from_ms(day * DAY_MS).date().isoformat()
+            logger.warning("record.dropped", day=date, sinks=dict(swept.dropped))
+
+    def tell(self) -> Pruned:
+        """All that was deleted since this was last asked, by whatever cause."""
+        untold, self._untold = self._untold, Swept()
+        return Pruned(untold.records, dict(untold.dropped))
+
+    def relieve(self, db: sqlite3.Connection) -> bool:
+        """Drop the oldest day at once, the present one if it must be; False if that is not allowed."""
+        (day,) = db.execute(SQL["day_first"]).fetchone()
+        if day is None or self._room.policy.when_full != "drop_oldest":
+            return False
+        swept = Swept()
+        while not swept.finished:
+            db.execute("BEGIN IMMEDIATE")
+            self._room.admit(db, self._room.measure(db), appending=False)
+            swept = self.sweep(db, day)
+            db.execute("COMMIT")
+            self.note(swept, day)
+        return True
+
+    def _delivered(self, db: sqlite3.Connection, day: int) -> bool:
+        (last,) = db.execute(SQL["day_last_seq"], (day,)).fetchone()
+        return last is None or all(last <= position for position in self._positions(db).values())
+
+    def _positions(self, db: sqlite3.Connection) -> dict[str, int]:
+        """Cursors of configured sinks; those of others hold nothing back."""
+        return {
+            sink: position
+            for sink, position in db.execute(SQL["cursor_all"]).fetchall()
+            if sink in self.sinks
+        }
+
+
+def _sweep(db: sqlite3.Connection, day: int, positions: dict[str, int]) -> Swept:
+    # In this order a crash, or an append in between, never leaves an answer without its bodies.
+    swept = Swept()
+    seqs = [seq for (seq,) in db.execute(SQL["day_records"], (day, ROWS))]
+    db.executemany(SQL["record_drop"], [(seq,) for seq in seqs])
+    swept.records = len(seqs)
+    for sink, position in positions.items():
+        waiting = len(seqs) - bisect_right(seqs, position)
+        if waiting:
+            swept.dropped[sink] = waiting
+    left = ROWS - len(seqs)
+    for found, drop in (("day_answers", "answer_drop"), ("day_bodies", "body_drop")):
+        if left:
+            rows = db.execute(SQL[found], (day, left)).fetchall()
+            db.executemany(SQL[drop], rows)
+            left -= len(rows)
+    if left:
+        db.execute(SQL["shelves_drop"], (day,))
+        swept.finished = True
+    return swept
+
+
+def checkpoint(db: sqlite3.Connection) -> None:
+    """Fold the write-ahead log into the file and cut it to nothing."""
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

@@ -1,0 +1,86 @@
+"""How much room there is: the size limit and the free disk, as pages, asked before each transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from poller.journal import place
+from poller.journal.base import Policy
+from poller.journal.faults import OutOfRoom
+from poller.journal.store import PAGE
+
+_UNLIMITED: Final = 4294967294
+#: What the write-ahead log may take at most, and its share of a small size limit.
+_LOG_BYTES: Final = 6 * 2**20
+_LOG_SHARE: Final = 8
+#: Pages that only settling, pruning and remembering may use: at the limit UPDATE works but INSERT fails.
+_RESERVE: Final = 256
+_RESERVE_SHARE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Pages in use (free ones inside the file not counted), and what appends may use in all."""
+
+    used: int
+    appends: int
+    reserve: int
+
+    @property
+    def spare(self) -> int:
+        """Pages left for appends; 0 or less: full."""
+        return self.appends - self.used
+
+    @property
+    def headroom(self) -> int:
+        """Pages that pruning keeps spare, so that appends seldom have to wait for it."""
+        return max(16, self.appends // 64)
+
+
+class Room:
+    """Knows the policy and measures; sets SQLite's page limit for the job at hand."""
+
+    def __init__(self, path: Path, policy: Policy) -> None:
+        self._path = path
+        self.policy = policy
+        #: Whether the last append found no room.
+        self.full = False
+
+    def prepare(self, db: sqlite3.Connection) -> None:
+        """Keep the write-ahead log within its share."""
+        log_bytes = self._log_bytes()
+        db.execute(f"PRAGMA wal_autocheckpoint = {max(16, log_bytes // PAGE * 2 // 3)}")
+        db.execute(f"PRAGMA journal_size_limit = {log_bytes}")
+
+    def measure(self, db: sqlite3.Connection) -> Limits | None:
+        """The limits of this moment, or None without any."""
+        policy = self.policy
+        if not policy.max_size and not policy.keep_free:
+            return None
+        (total,) = db.execute("PRAGMA page_count").fetchone()
+        (unused,) = db.execute("PRAGMA freelist_count").fetchone()
+        reserve, bounds = _RESERVE, []
+        if policy.max_size:
+            pages = (policy.max_size - self._log_bytes()) // PAGE
+            reserve = max(8, min(_RESERVE, pages // _RESERVE_SHARE))
+            bounds.append(pages - reserve)
+        if policy.keep_free:
+            bounds.append(total + max(0, place.free_beside(self._path) - policy.keep_free) // PAGE)
+        return Limits(total - unused, min(bounds), reserve)
+
+    def admit(self, db: sqlite3.Connection, limits: Limits | None, *, appending: bool) -> None:
+        """Set the page limit for what follows. Raises OutOfRoom for an append where there is none."""
+        pages = _UNLIMITED
+        if limits is not None:
+            if appending and limits.spare <= 0:
+                raise OutOfRoom
+            pages = limits.appends if appending else limits.appends + limits.reserve
+        # SQLite never takes a limit below the file's present size: free pages inside stay usable.
+        db.execute(f"PRAGMA max_page_count = {max(1, pages)}")
+
+    def _log_bytes(self) -> int:
+        limit = self.policy.max_size
+        return min(_LOG_BYTES, limit // _LOG_SHARE) if limit else _LOG_BYTES

@@ -1,0 +1,197 @@
+"""The journal in one SQLite file: a thread that writes, a thread that reads, `base.Journal` to the outside.
+
+::
+
+    append ┐                    ┌ append.py    answers, records, newest      ┐
+    settle ├─► writer.py ──────►├ cursors.py   compare and set               ├─► journal.db
+    prune  ┘   one commit for   └ prune.py     whole days, oldest first      ┘   store.py, room.py
+               all that waits
+    peek, stats, … ─► reader.py ─► cursors.py, letters.py, stats.py
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from poller.errors import JournalError
+from poller.journal import cursors, letters, memory, newest, stats
+from poller.journal.append import Appender
+from poller.journal.base import Backlog, Batch, DeadLetter, Entry, JournalStats, Policy, Pruned, Rejected
+from poller.journal.codec import to_ms
+from poller.journal.faults import Damaged, Fault, explain, fault_of
+from poller.journal.prune import Pruner, checkpoint
+from poller.journal.reader import Reader
+from poller.journal.room import Room
+from poller.journal.store import Store, is_damaged
+from poller.journal.writer import Aides, Duty, Writer
+from poller.runtime.clock import Clock
+from poller.vehicle.records import Record
+
+T = TypeVar("T")
+
+
+class SqliteJournal:
+    """Implements `base.Journal` on ``path``; the policy is the one in force until `prune` brings another."""
+
+    def __init__(self, path: Path, policy: Policy, clock: Clock) -> None:
+        self._clock = clock
+        self._path = path
+        self._store = Store(path, clock)
+        self._room = Room(path, policy)
+        self._reader = Reader(self._store)
+        self._appender = Appender()
+        self._pruner = Pruner(self._room, self._appender.forget)
+        aides = Aides(self._pruner.relieve, self._appender.forget, self._reader.let_go)
+        self._writer = Writer(self._store, self._room, aides)
+        self._sinks: Collection[str] = ()
+
+    async def open(self, sinks: Collection[str]) -> None:
+        """Open or create, take the lock, and give each queued sink a durable cursor (new: the end)."""
+        self._sinks = self._store.sinks = self._pruner.sinks = frozenset(sinks)
+        await self._writer.start()
+        self._reader.start()
+
+    async def close(self) -> None:
+        """Finish what is queued and let go of the lock; may be called twice."""
+        await self._reader.stop()
+        await self._writer.stop()
+
+    async def append(self, entry: Entry) -> Sequence[int]:
+        """Store in ONE transaction; when this returns it survives power loss."""
+        job = partial(self._appender.append, entry=entry, now_ms=self._now())
+        seqs: Sequence[int] = await self._writer.run(job, Duty.APPEND)
+        return seqs
+
+    async def peek(
+        self,
+        sink: str,
+        *,
+        limit: int,
+        kinds: Collection[str] | None = None,
+        only_changes: bool = False,
+    ) -> Batch:
+        """Up to `limit` records after the sink's cursor; a broken one becomes a dead letter."""
+
+        def look(db: sqlite3.Connection) -> cursors.Seen:
+            held = self._reader.dictionaries
+            return cursors.peek(db, held, sink, limit, kinds, only_changes=only_changes)
+
+        seen = await self._read(look)
+        if seen.unreadable:
+            await self._writer.run(
+                partial(letters.put_unreadable, sink=sink, records=seen.unreadable, at_ms=self._now())
+            )
+        return seen.batch
+
+    async def settle(self, sink: str, *, since: int, through: int, rejected: Sequence[Rejected] = ()) -> bool:
+        """Move the cursor from `since` to `through` and store dead letters, in one transaction."""
+        job = partial(cursors.settle, sink=sink, since=since, through=through, rejected=rejected)
+        return bool(await self._writer.run(partial(job, at_ms=self._now())))
+
+    async def backlog(self, sink: str) -> Backlog:
+        """Records after the sink's cursor, by sequence difference."""
+        return await self._read(partial(cursors.backlog, sink=sink))
+
+    async def rewind(self, sink: str, to: datetime) -> int:
+        """Move the cursor back to the first record received at or after `to`; gives how many."""
+        low, high = await self._writer.run(partial(cursors.rewind, sink=sink, to=to))
+        return await self._read(partial(cursors.count_between, low=low, high=high))
+
+    async def forget(self, sink: str) -> bool:
+        """Drop the cursor and dead letters of a sink that left the configuration.
+
+        Raises JournalError for one that is configured.
+        """
+        if sink in self._sinks:
+            raise JournalError(
+                f"the sink {sink!r} is in the configuration", hint="take it out of the configuration first"
+            )
+        return bool(await self._writer.run(partial(cursors.drop, sink=sink)))
+
+    async def newest(self) -> Sequence[Record]:
+        """The newest snapshot of each vehicle and source; outlives pruning."""
+        return await self._read(newest.listed)
+
+    async def dead_letters(self, sink: str | None = None, *, limit: int = 1000) -> Sequence[DeadLetter]:
+        """Dead letters, oldest first: all, or one sink's ("" for quarantined answers)."""
+        return await self._read(partial(letters.listed, sink=sink, limit=limit))
+
+    async def retry(self, ids: Collection[int]) -> int:
+        """Mark refused records for another delivery to their sink, ahead of its queue."""
+        return int(await self._writer.run(partial(letters.mark, ids=tuple(ids))))
+
+    async def retries(self, sink: str, *, limit: int) -> Sequence[DeadLetter]:
+        """The marked dead letters of a sink, oldest first; their records carry `replayed`."""
+        good, broken = await self._read(partial(letters.marked, sink=sink, limit=limit))
+        if broken:
+            await self._writer.run(partial(letters.spoil, ids=broken))
+        return good
+
+    async def settle_retries(self, delivered: Collection[int], refused: Mapping[int, str]) -> None:
+        """Remove the delivered ones; keep the refused ones, unmarked, with their new reason."""
+        job = partial(letters.settle, delivered=tuple(delivered), refused=dict(refused), at_ms=self._now())
+        await self._writer.run(job)
+
+    async def drop_dead_letters(self, ids: Collection[int]) -> int:
+        """Delete dead letters for good; gives how many there were."""
+        return int(await self._writer.run(partial(letters.drop, ids=tuple(ids))))
+
+    async def recall(self, key: str) -> dict[str, Any] | None:
+        """The value last remembered under `key`; "journal:begun" says when and why this file began."""
+        return await self._read(partial(memory.recall, key=key))
+
+    async def remember(self, key: str, value: Mapping[str, Any]) -> None:
+        """Store a small JSON value, replacing the old one."""
+        await self._writer.run(partial(memory.remember, key=key, value=dict(value)))
+
+    async def prune(self, policy: Policy, now: datetime) -> Pruned:
+        """Delete whole UTC days, oldest first, as far as the policy says; every drop is counted.
+
+        Tells also what appends had to drop for want of room since the last call.
+        """
+        self._room.policy = policy
+        pruned = False
+        while (day := await self._writer.run(partial(self._pruner.next_day, now=now))) is not None:
+            await self._drop_day(day)
+            pruned = True
+        if pruned:
+            await self._writer.run(checkpoint, Duty.ALONE)
+        return self._pruner.tell()
+
+    async def stats(self) -> JournalStats:
+        """Sizes and counts for page, metrics and readiness; cheap."""
+        return await self._read(partial(stats.measure, path=self._path, room=self._room, sinks=self._sinks))
+
+    async def _drop_day(self, day: int) -> None:
+        # Transaction by transaction, so that appends get in between.
+        finished = False
+        while not finished:
+            swept = await self._writer.run(partial(self._pruner.sweep, day=day))
+            self._pruner.note(swept, day)
+            finished = swept.finished
+
+    async def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._reader.run(job)
+        except sqlite3.Error as error:
+            if fault_of(error) is not Fault.DAMAGED:
+                raise explain(error) from error
+        # The writer looks at every page and begins a new file if need be; ask that one then.
+        await self._writer.run(_inspect, Duty.ALONE)
+        try:
+            return await self._reader.run(job)
+        except sqlite3.Error as error:
+            raise explain(error) from error
+
+    def _now(self) -> int:
+        return to_ms(self._clock.now())
+
+
+def _inspect(db: sqlite3.Connection) -> None:
+    if is_damaged(db):
+        raise Damaged("a page that was read is broken")

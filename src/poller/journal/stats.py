@@ -1,0 +1,38 @@
+"""Sizes and counts for page, metrics and readiness."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+
+from poller.journal import cursors, letters, place
+from poller.journal.base import JournalStats
+from poller.journal.codec import from_ms
+from poller.journal.queries import SQL
+from poller.journal.room import Room
+
+
+def measure(db: sqlite3.Connection, path: Path, room: Room, sinks: Collection[str]) -> JournalStats:
+    """The journal's figures; a handful of index look-ups."""
+    counts = letters.counts(db)
+    backlogs = cursors.backlogs(db)
+    return JournalStats(
+        path=str(path),
+        size=place.size_of(path),
+        limit=room.policy.max_size,
+        disk_free=place.free_beside(path),
+        records=db.execute(SQL["total_records"]).fetchone()[0],
+        oldest_at=_moment(db, "edge_first"),
+        newest_at=_moment(db, "edge_last"),
+        quarantined=counts.pop("", 0),
+        dead_letters={sink: counts.get(sink, 0) for sink in {*counts, *sinks}},
+        orphans={sink: waiting for sink, waiting in backlogs.items() if sink not in sinks},
+        full=room.full,
+    )
+
+
+def _moment(db: sqlite3.Connection, statement: str) -> datetime | None:
+    (milliseconds,) = db.execute(SQL[statement]).fetchone()
+    return None if milliseconds is None else from_ms(milliseconds)

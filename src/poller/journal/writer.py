@@ -1,0 +1,255 @@
+"""The one thread that writes: everything that waits goes into one transaction, one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+from poller.errors import JournalError
+from poller.journal.faults import Fault, explain, fault_of
+from poller.journal.room import Limits, Room
+from poller.journal.store import Store, is_damaged
+from poller.runtime import log
+
+Job = Callable[[sqlite3.Connection], Any]
+
+#: Jobs in one transaction at most: bounds its memory and its part of the write-ahead log.
+MAX_GROUP: Final = 1000
+
+logger = log.get("journal")
+
+
+class Duty(Enum):
+    """What a job is for."""
+
+    APPEND = "append"  # may not touch the reserve
+    KEEP = "keep"  # settles, remembers, prunes: may
+    ALONE = "alone"  # outside of any transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Aides:
+    """What the writer asks of others, in its own thread.
+
+    `relieve` makes room and says whether it could; `forget` drops what is remembered of a
+    transaction that was taken back; `let_go` closes this process's other connections.
+    """
+
+    relieve: Callable[[sqlite3.Connection], bool]
+    forget: Callable[[], None]
+    let_go: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    job: Job
+    duty: Duty
+    future: asyncio.Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    error: BaseException
+
+
+class Writer:
+    """Group commit: a caller is answered when the commit that holds its job is on disk.
+
+    A job that raises is taken back alone (its savepoint). A full or failing disk fails them all;
+    the connection is then opened anew, so that nothing needs a restart once the disk plays again.
+    """
+
+    def __init__(self, store: Store, room: Room, aides: Aides) -> None:
+        self._store = store
+        self._room = room
+        self._aides = aides
+        self._queue: SimpleQueue[_Task | None] = SimpleQueue()
+        self._pushed_back: list[_Task | None] = []
+        self._db: sqlite3.Connection | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Future[None] | None = None
+
+    async def start(self) -> None:
+        """Open the file in the writer's thread. Raises JournalError."""
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        ready: asyncio.Future[None] = self._loop.create_future()
+        threading.Thread(target=self._live, args=(ready,), name="journal-writer", daemon=True).start()
+        try:
+            await ready
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def run(self, job: Job, duty: Duty = Duty.KEEP) -> Any:
+        """The result of `job` once it is on disk. Raises JournalError, or what the job raised."""
+        if self._loop is None:
+            raise JournalError("the journal is closed")
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._queue.put(_Task(job, duty, future))
+        return await future
+
+    async def stop(self) -> None:
+        """Finish what is queued, fold the log into the file, close; may be called twice."""
+        if self._loop is not None:
+            self._loop = None
+            self._queue.put(None)
+        if self._ended is not None:
+            await asyncio.shield(self._ended)
+
+    def _live(self, ready: asyncio.Future[None]) -> None:
+        loop, ended = ready.get_loop(), self._ended
+        try:
+            self._store.claim()
+            self._database()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the opener must hear of it
+            self._store.release()
+            self._tell(loop, [(ready, _Failed(error)), (ended, None)])
+            return
+        self._tell(loop, [(ready, None)])
+        while group := self._next_group():
+            outcomes = self._carry_out(group)
+            self._tell(loop, list(zip((task.future for task in group), outcomes, strict=True)))
+        self._close(fold=True)
+        self._store.release()
+        self._tell(loop, [(ended, None)])
+
+    def _next_group(self) -> Sequence[_Task]:
+        """Wait for a task and take along what else waits; empty at the end."""
+        task = self._pushed_back.pop() if self._pushed_back else self._queue.get()
+        if task is None:
+            return ()
+        group = [task]
+        with contextlib.suppress(Empty):
+            while task.duty is not Duty.ALONE and len(group) < MAX_GROUP:
+                following = self._queue.get_nowait()
+                if following is None or following.duty is Duty.ALONE:
+                    self._pushed_back.append(following)
+                    break
+                group.append(following)
+        return group
+
+    def _carry_out(self, group: Sequence[_Task]) -> Sequence[Any]:
+        """One outcome for each task; raises nothing."""
+        renewed = False
+        while True:
+            try:
+                outcomes = self._transact(group)
+            except Exception as error:  # noqa: BLE001 - every caller must be answered
+                fault = fault_of(error)
+                self._take_back()
+                if fault is Fault.FULL and self._relieve():
+                    continue
+                if fault is Fault.DAMAGED and not renewed and self._renew(str(error)):
+                    renewed = True
+                    continue
+                if fault is Fault.FULL and len(group) > 1:
+                    return [outcome for task in group for outcome in self._carry_out([task])]
+                if fault in (Fault.DISK, Fault.DAMAGED):
+                    self._close()
+                self._note_room(group, full=fault is Fault.FULL)
+                return [_Failed(explain(error)) for _ in group]
+            self._note_room(group, full=False)
+            return outcomes
+
+    def _transact(self, group: Sequence[_Task]) -> Sequence[Any]:
+        db = self._database()
+        if group[0].duty is Duty.ALONE:
+            return [group[0].job(db)]
+        db.execute("BEGIN IMMEDIATE")
+        limits = self._room.measure(db)
+        outcomes, duty = [], None
+        for task in group:
+            if task.duty is not duty:
+                duty = task.duty
+                self._room.admit(db, limits, appending=duty is Duty.APPEND)
+            outcomes.append(self._attempt(db, task.job))
+        db.execute("COMMIT")
+        return outcomes
+
+    def _attempt(self, db: sqlite3.Connection, job: Job) -> Any:
+        db.execute("SAVEPOINT job")
+        try:
+            outcome = job(db)
+        except Exception as error:
+            if fault_of(error) is not Fault.CALLER or not db.in_transaction:
+                raise
+            db.execute("ROLLBACK TO job")
+            self._aides.forget()
+            outcome = _Failed(explain(error))
+        db.execute("RELEASE job")
+        return outcome
+
+    def _database(self) -> sqlite3.Connection:
+        if self._db is None:
+            self._db = self._store.connect()
+            self._room.prepare(self._db)
+        return self._db
+
+    def _take_back(self) -> None:
+        self._aides.forget()
+        with contextlib.suppress(sqlite3.Error):
+            if self._db is not None and self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    def _relieve(self) -> bool:
+        try:
+            return self._db is not None and self._aides.relieve(self._db)
+        except sqlite3.Error:
+            # A disk that is really full cannot even delete; it heals when somebody frees space.
+            self._take_back()
+            return False
+
+    def _renew(self, reason: str) -> bool:
+        """After SQLite called the file damaged: look, and begin a new one if it is."""
+        if self._db is None or not is_damaged(self._db):
+            return False
+        self._close()
+        self._aides.let_go()
+        try:
+            self._db = self._store.begin_anew(reason)
+            self._room.prepare(self._db)
+        except JournalError:
+            return False
+        return True
+
+    def _note_room(self, group: Sequence[_Task], *, full: bool) -> None:
+        if full != self._room.full and any(task.duty is Duty.APPEND for task in group):
+            self._room.full = full
+            if full:
+                logger.error("journal.filled", hint="see `poller status`; free space or raise max_size")
+            else:
+                logger.info("journal.relieved")
+
+    def _close(self, *, fold: bool = False) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            with contextlib.suppress(sqlite3.Error):
+                if fold:
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            with contextlib.suppress(sqlite3.Error):
+                db.close()
+
+    @staticmethod
+    def _tell(loop: asyncio.AbstractEventLoop, outcomes: Sequence[tuple[Any, Any]]) -> None:
+        """Answer a whole group with one call into the event loop."""
+        # The loop may be closed: then nobody waits any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_resolve, outcomes)
+
+
+def _resolve(outcomes: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, outcome in outcomes:
+        if future.done():
+            continue
+        if isinstance(outcome, _Failed):
+            future.set_exception(outcome.error)
+        else:
+            future.set_result(outcome)
