@@ -130,7 +130,7 @@ def test_each_block_of_the_example_is_valid_when_switched_on(example, load_text)
 
 
 def test_the_example_has_every_setting_with_its_true_default(example, load_text) -> None:
-    text = "".join(line for line in _everything_on(example).splitlines(keepends=True))
+    text = _everything_on(example)
     raw, settings = tomllib.loads(text), load_text(text, TZ="")
     for place, model, table in _tables(settings):
         given = raw
@@ -147,7 +147,7 @@ def test_the_example_has_every_setting_with_its_true_default(example, load_text)
 
 def test_every_setting_of_the_example_says_why(example) -> None:
     lines = [line for line in example.splitlines() if re.match(r"#?[a-z_]+ = ", line)]
-    obvious = ("type", "command", "auth_url", "api_url", "vin = \"WMW")
+    obvious = ("type", "command", "auth_url", "api_url", 'vin = "WMW')
     silent = [line for line in lines if "  # " not in line and not line.lstrip("#").startswith(obvious)]
     assert silent == []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import click
 import typer
 
 from poller import __version__
@@ -24,7 +23,14 @@ from poller.cli import (
 )
 from poller.errors import PollerError
 
+
+def _exit(code: int | None, **_: object) -> None:
+    """What a command returns is its exit code."""
+    raise typer.Exit(code or 0)
+
+
 app = typer.Typer(
+    result_callback=_exit,
     name="poller",
     help="Polls your BMW or MINI and hands each snapshot to files, Axiom, Prometheus and more.",
     no_args_is_help=True,
@@ -69,16 +75,13 @@ app.command()(store.salvage)
 def run(arguments: Sequence[str]) -> int:
     """Run one command and give its exit code: 0 good, 1 failed, 2 usage, 3 a human must log in."""
     try:
-        result = app(list(arguments), standalone_mode=False)
+        app(list(arguments))
     except PollerError as error:
         print_error(error)
         return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except (click.Abort, KeyboardInterrupt):
-        return 1
-    return result if isinstance(result, int) else 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
 
 
 def print_error(error: PollerError) -> None:

@@ -27,7 +27,7 @@ class OutOfRoom(Exception):
 
 #: Hints by SQLite's primary error name; the rest of an extended name (IOERR_WRITE) is for the message.
 _HINTS = {
-    "FULL": "free space on the disk, raise [journal] max_size or lower keep_free; collecting then goes on by itself",
+    "FULL": "free disk space, raise [journal] max_size or lower keep_free; it then goes on by itself",
     "READONLY": "make the data directory and journal.db writable for this user; it then goes on by itself",
     "CANTOPEN": "check that data_dir exists and belongs to this user",
     "PERM": "check that data_dir belongs to this user",

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Lock
 from typing import Final
 
 from poller.journal.base import Pruned
@@ -38,6 +39,8 @@ class Pruner:
         self._room = room
         self._forget = forget
         self._untold = Swept()
+        # Pruning is noted in the event loop, relief in the writer's thread.
+        self._guard = Lock()
         self.sinks: Collection[str] = ()
 
     def next_day(self, db: sqlite3.Connection, now: datetime) -> int | None:
@@ -64,15 +67,17 @@ class Pruner:
 
     def note(self, swept: Swept, day: int) -> None:
         """Add to the tally what is deleted for good, and say what a sink will miss."""
-        self._untold.records += swept.records
-        self._untold.dropped += swept.dropped
+        with self._guard:
+            self._untold.records += swept.records
+            self._untold.dropped += swept.dropped
         if swept.dropped:
             date = from_ms(day * DAY_MS).date().isoformat()
             logger.warning("record.dropped", day=date, sinks=dict(swept.dropped))
 
     def tell(self) -> Pruned:
         """All that was deleted since this was last asked, by whatever cause."""
-        untold, self._untold = self._untold, Swept()
+        with self._guard:
+            untold, self._untold = self._untold, Swept()
         return Pruned(untold.records, dict(untold.dropped))
 
     def relieve(self, db: sqlite3.Connection) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from poller.errors import JournalError
 from poller.journal.faults import Fault, explain, fault_of
-from poller.journal.room import Limits, Room
+from poller.journal.room import Room
 from poller.journal.store import Store, is_damaged
 from poller.runtime import log
 

@@ -32,4 +32,9 @@ async def retry_transient(
         sleep=clock.sleep,
         reraise=True,
     )
-    return await retrying(call)
+
+    async def attempt() -> T:
+        # Tenacity awaits only what it sees to be a coroutine function; a lambda is none.
+        return await call()
+
+    return await retrying(attempt)

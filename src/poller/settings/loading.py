@@ -14,7 +14,14 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from poller.errors import ConfigError
 from poller.settings.layers import Layers
-from poller.settings.places import Found, default_data_dir, expand_home, find_file, system_zone
+from poller.settings.places import (
+    Found,
+    default_data_dir,
+    expand_home,
+    find_file,
+    secret_folders,
+    system_zone,
+)
 from poller.settings.problems import Place, Problem, dotted
 from poller.settings.rules import problems_in, warnings_about
 from poller.settings.tree import Settings
@@ -57,7 +64,7 @@ def load(
     found = find_file(config, environ, cwd)
     file = str(found.path) if found.path else NO_FILE
     layers = Layers(_read(found.path) if found.path else {})
-    variables = Variables(environ, config=found.path)
+    variables = Variables(environ, secret_folders(environ), config=found.path)
     warnings = _lay(layers, variables, overrides or {})
     base = found.path.parent if found.path else cwd
     _lay_defaults(layers, environ, base, cwd)

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-#: The folder for passwords that Docker and Podman mount.
-CONTAINER_SECRETS = Path("/run/secrets")
+_CONTAINER_SECRETS = Path("/run/secrets")
 _ETC = Path("/etc")
 _HAS_SOURCES = re.compile(r"(?m)^\s*\[?\s*[\"']?sources\b")
 
@@ -61,6 +60,12 @@ def expand_home(text: str, environ: Mapping[str, str]) -> Path:
     """`text` as a path, a leading ``~/`` replaced."""
     home = home_directory(environ)
     return home / text[2:] if text.startswith("~/") and home else Path(text)
+
+
+def secret_folders(environ: Mapping[str, str]) -> list[Path]:
+    """Where secret files lie, later ones win: a container's folder, then ``$CREDENTIALS_DIRECTORY``."""
+    credentials = environ.get("CREDENTIALS_DIRECTORY")
+    return [_CONTAINER_SECRETS, *([Path(credentials)] if credentials else [])]
 
 
 def default_data_dir(environ: Mapping[str, str], *, root: bool) -> Path | None:

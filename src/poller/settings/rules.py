@@ -101,7 +101,7 @@ def _hasty(tree: Tree) -> Iterator[Problem]:
             given = seconds(own if own is not None else common or Poll().interval)
         except ValueError:
             continue
-        if given < least:
+        if 0 < given < least:
             place = ("sources", name, "interval") if own is not None else ("poll", "interval")
             whom = "" if own is not None else f" for [{dotted(('sources', name))}]"
             yield Problem(place, f"{least}s at least{whom}: {why}")

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from poller.settings.places import CONTAINER_SECRETS
 from poller.settings.problems import PREFIX, Place, Problem, spelt
 
 #: What container platforms set for a service called "poller".
@@ -31,18 +30,19 @@ class Given:
 class Variables:
     """Everything outside, read once.
 
-    `given` is in rising precedence; `axiom_token` is that of Axiom's own tools; `problems` says what
-    could not be read or is given twice. `config`, should it lie among the secrets, is not one.
+    `folders` hold secret files, later ones win; `config`, should it lie there, is not one. `given` is
+    in rising precedence; `axiom_token` is that of Axiom's own tools; `problems` says what could not be
+    read or is given twice.
     """
 
-    def __init__(self, environ: Mapping[str, str], *, config: Path | None) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], folders: Iterable[Path] = (), *, config: Path | None = None
+    ) -> None:
         self.given: list[Given] = []
         self.axiom_token: Given | None = None
         self.problems: list[Problem] = []
-        credentials = environ.get("CREDENTIALS_DIRECTORY")
-        for folder in (CONTAINER_SECRETS, Path(credentials) if credentials else None):
-            if folder is not None:
-                self._take_folder(folder, config)
+        for folder in folders:
+            self._take_folder(folder, config)
         self._take_environment(environ)
         if token := environ.get(AXIOM_TOKEN):
             self.axiom_token = Given((), token, f"the variable {AXIOM_TOKEN}")

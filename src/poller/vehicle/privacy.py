@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,6 +19,7 @@ Location = Literal["exact", "rounded", "none"]
 VinMode = Literal["full", "short", "hash"]
 
 PRIVATE_KEYS = frozenset(signal.key for signal in SIGNALS if signal.private)
+_NO_SLUG = re.compile(r"[^a-z0-9]+")
 #: Two decimals: about a kilometre.
 _ROUNDED_DIGITS = 2
 
@@ -43,7 +45,10 @@ class Rendering:
         """The vehicle's name in paths, labels and records; hashed too unless the owner named it."""
         if vin in self.names:
             return self.names[vin]
-        return f"car-{self._hash(vin)[:8]}" if self.vin == "hash" else short_vin(vin)
+        if self.vin == "hash":
+            return f"car-{self._hash(vin)[:8]}"
+        # The vendor's text becomes a folder's name: nothing but letters, digits and dashes.
+        return _NO_SLUG.sub("-", short_vin(vin)).strip("-") or "car"
 
     def shown_vin(self, vin: str) -> str:
         """The VIN as this reader may have it."""

@@ -22,7 +22,7 @@ class StaticFile:
 
 @functools.cache
 def files() -> Mapping[str, StaticFile]:
-    """name → file, of everything in ``static/``."""
+    """Name → file, of everything in ``static/``."""
     found = {}
     for file in (resources.files("poller.web") / "static").iterdir():
         kind = _TYPES.get("." + file.name.rpartition(".")[2])
@@ -34,6 +34,6 @@ def files() -> Mapping[str, StaticFile]:
 
 
 def links(base_path: str) -> Mapping[str, str]:
-    """name → address as the page writes it; ``base`` goes before all others."""
+    """Name → address as the page writes it; ``base`` goes before all others."""
     found = {name: f"{base_path}/static/{name}?v={file.version}" for name, file in files().items()}
     return {"base": base_path, **found}

@@ -114,9 +114,7 @@ def _chips(known: Known) -> Iterator[Fact]:
 
 
 def _gauges(known: Known, display: Display) -> Iterator[Gauge]:
-    charge, percent, liters = (
-        known.number(key) for key in ("soc_percent", "fuel_percent", "fuel_liters")
-    )
+    charge, percent, liters = (known.number(key) for key in ("soc_percent", "fuel_percent", "fuel_liters"))
     burns = percent is not None or liters is not None
 
     def reach(own: str, *, alone: bool) -> str:
@@ -133,7 +131,9 @@ def _gauges(known: Known, display: Display) -> Iterator[Gauge]:
         key = "fuel_percent" if liters is None else "fuel_liters"
         text = f"{percent:.0f} %" if liters is None else display.volume(liters)
         tone = "warn" if percent is not None and percent < _LOW_FUEL else ""
-        yield Gauge(known.fact("Fuel", text, [key], tone), percent, reach("range_fuel_km", alone=charge is None))
+        yield Gauge(
+            known.fact("Fuel", text, [key], tone), percent, reach("range_fuel_km", alone=charge is None)
+        )
 
 
 def _charging(known: Known, display: Display) -> Fact | None:
@@ -221,9 +221,7 @@ def _tyres(known: Known, display: Display) -> Fact | None:
     targets = _numbers(known, "tire_pressure_target_kpa")
     if not found:
         return None
-    low = [
-        words(position) for position, kpa in found.items() if kpa < _LOW_TYRE * targets.get(position, 0.0)
-    ]
+    low = [words(position) for position, kpa in found.items() if kpa < _LOW_TYRE * targets.get(position, 0.0)]
     unit = display.pressure(0).rpartition(" ")[2]
     axles = []
     for axle in ("front", "rear"):

@@ -91,14 +91,15 @@ class ControlClient:
         return _result(response)
 
 
-def find_socket(environ: Mapping[str, str], data_dir: Path | None) -> Path | None:
+def find_socket(environ: Mapping[str, str], data_dir: Path | None, *, system: bool = True) -> Path | None:
     """The socket of a running daemon, or None if there is none to be seen.
 
-    Looks in $RUNTIME_DIRECTORY, `data_dir` and /run/poller. Raises PollerError where a daemon runs
-    that we may not talk to, unless `data_dir` is ours to work in directly.
+    Looks in $RUNTIME_DIRECTORY, `data_dir` and, with `system`, /run/poller: the service's own, which
+    somebody's private configuration does not mean. Raises PollerError where a daemon runs that we
+    may not talk to, unless `data_dir` is ours to work in directly.
     """
     runtime = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
-    folders = [Path(runtime) if runtime else None, data_dir, Path("/run/poller")]
+    folders = [Path(runtime) if runtime else None, data_dir, Path("/run/poller") if system else None]
     denied: Path | None = None
     for path in dict.fromkeys(folder / SOCKET_NAME for folder in folders if folder is not None):
         try:

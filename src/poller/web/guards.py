@@ -63,6 +63,7 @@ class BasePath:
         self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, its path without the prefix."""
         path = scope["path"]
         if self._prefix and (path == self._prefix or path.startswith(self._prefix + "/")):
             scope = {**scope, "path": path[len(self._prefix) :] or "/"}
@@ -94,6 +95,7 @@ class Guard:
         self._throttle = throttle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on or refuse it; either way the answer is hardened."""
         headers = Headers(scope=scope)
         refusal = self._wrong_host(scope, headers) or self._wrong_origin(scope, headers)
         if refusal is None and scope["path"] not in OPEN_PATHS:
@@ -159,7 +161,9 @@ class Guard:
         client = scope["client"][0] if scope.get("client") else ""
         if wait := self._throttle.closed_for(client):
             retry = {"Retry-After": str(math.ceil(wait))}
-            return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong passwords; wait a minute.", "", retry)
+            return Refusal(
+                HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong passwords; wait a minute.", "", retry
+            )
         if offered is not None:
             if await self._password.matches(offered):
                 return None

@@ -80,7 +80,7 @@ class Known:
         return value if isinstance(value, str) and value != "unknown" else ""
 
     def under(self, key: str) -> dict[str, Value]:
-        """dimension → value, of all readings of a signal."""
+        """Dimension → value, of all readings of a signal."""
         split = ((*split_key(name), entry[0].value) for name, entry in self.readings.items())
         return {dimension: value for name, dimension, value in split if name == key and dimension}
 

@@ -1,19 +1,19 @@
 """The read model: daemon and vehicles as JSON, the shapes of docs/api.md.
 
-Absent is absent: what is not known has no key. Times are RFC 3339 in UTC, units are in the names.
-Positions are left out altogether, whatever the sinks may see.
+Of a vehicle, what is absent has no key, as in records; the daemon's status has every key of
+`DaemonStatus`, null where nothing is known. Times are RFC 3339 in UTC. Positions are left out
+altogether, whatever the sinks may see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
-from poller.runtime.redact import redact
 from poller.runtime.status import DaemonStatus
-from poller.vehicle.fleet import SourceMark, VehicleView
+from poller.vehicle.fleet import VehicleView
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import Json, json_value, rfc3339
 from poller.vehicle.signals import signal_of
@@ -21,32 +21,11 @@ from poller.vehicle.snapshot import Reading
 from poller.web.base import Daemon
 from poller.web.display import since
 
-#: Fields of the status whose names lack their unit.
-_WITH_UNIT = {
-    "allowed_age": "allowed_age_seconds",
-    "last_duration": "last_duration_seconds",
-    "backlog_limit": "backlog_limit_seconds",
-    "size": "size_bytes",
-    "limit": "limit_bytes",
-    "disk_free": "disk_free_bytes",
-}
-
 
 def status_json(daemon: Daemon) -> Json:
     """Everything of `/api/v1/status`: the whole `DaemonStatus`, `ready`, and a line per vehicle."""
     status = daemon.status()
-    body: Json = {"ready": status.ready, **_plain(status)}
-    slugs = {view.vin: daemon.rendering.slug(view.vin) for view in daemon.fleet.views()}
-    for source in body["sources"]:
-        source["vehicles"] = [slugs.get(vehicle, redact(vehicle)) for vehicle in source["vehicles"]]
-    body["journal"]["orphans"] = [
-        {"sink": name, "backlog": backlog} for name, backlog in status.journal.orphans
-    ]
-    body["recent_failures"] = [
-        {"subject": subject, **_plain(failure)} for subject, failure in status.recent_failures
-    ]
-    body["vehicles"] = vehicles_json(daemon, status)
-    return body
+    return {"ready": status.ready, **_plain(status), "vehicles": vehicles_json(daemon, status)}
 
 
 def vehicles_json(daemon: Daemon, status: DaemonStatus | None = None) -> list[Json]:
@@ -96,13 +75,8 @@ def _summary(view: VehicleView, rendering: Rendering, now: datetime) -> Json:
         if moment is not None:
             out[key] = rfc3339(moment)
             out[key.removesuffix("_at") + "_age_seconds"] = round(since(moment, now), 1)
-    out["sources"] = {name: _mark(mark) for name, mark in sorted(view.sources.items())}
+    out["sources"] = {name: _known(_plain(mark)) for name, mark in sorted(view.sources.items())}
     return out
-
-
-def _mark(mark: SourceMark) -> Json:
-    plain: Json = _plain(mark)
-    return plain
 
 
 def _readings(view: VehicleView, now: datetime) -> Json:
@@ -117,15 +91,16 @@ def _readings(view: VehicleView, now: datetime) -> Json:
     return {"readings": readings, "details": details}
 
 
+def _known(fields: Json) -> Json:
+    return {key: value for key, value in fields.items() if value is not None}
+
+
 def _plain(value: Any) -> Any:
-    """Dataclasses, sequences and times as JSON; None is left out."""
+    """Dataclasses, sequences and times as JSON."""
     if is_dataclass(value):
-        pairs = ((field.name, getattr(value, field.name)) for field in fields(value))
-        return {_WITH_UNIT.get(name, name): _plain(item) for name, item in pairs if item is not None}
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, datetime):
         return rfc3339(value)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(item) for item in value]
     return value

@@ -113,7 +113,9 @@ class Throttle:
 
 def _parse(setting: str) -> _Hash:
     match = _HASH.fullmatch(setting)
-    problem = '[web] password begins with "scrypt$" but is no hash: make one with `python -m poller.web.passwords`'
+    problem = (
+        '[web] password begins with "scrypt$" but is no hash: make one with `python -m poller.web.passwords`'
+    )
     if match is None:
         raise ConfigError([problem])
     try:

@@ -91,14 +91,14 @@ class Routes:
         return Response(scrape.body, headers={"Content-Type": scrape.content_type})
 
     async def health(self, _request: Request) -> Response:
-        """Does the process make progress?"""
+        """Whether the process makes progress."""
         if self._daemon.status().progressing:
             return CompactJSON({"status": "ok", "reasons": []})
         reason = "no progress: the schedule or another part of the poller has stopped"
         return CompactJSON({"status": "failing", "reasons": [reason]}, HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def ready(self, _request: Request) -> Response:
-        """Does it do its work?"""
+        """Whether it does its work."""
         status = self._daemon.status()
         body: Json = {"status": "ready" if status.ready else "not ready", "reasons": list(status.reasons)}
         return CompactJSON(body, HTTPStatus.OK if status.ready else HTTPStatus.SERVICE_UNAVAILABLE)
@@ -127,6 +127,7 @@ class Logged:
         self._logger = log.get("web")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; nothing is raised."""
         try:
             await self._app(scope, receive, send)
         except Exception:

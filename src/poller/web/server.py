@@ -1,4 +1,4 @@
-"""The web server: binds what `[web] listen` names, puts the guards around the routes, serves until the stop."""
+"""The web server: takes what `[web] listen` names, guards the routes, serves until the stop."""
 
 from __future__ import annotations
 

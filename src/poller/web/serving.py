@@ -48,6 +48,7 @@ class Serving(uvicorn.Server):
                 proxy_headers=False,
             )
         )
+        self.servers = []
 
     async def serve_until(self, stop: asyncio.Event, sockets: Sequence[socket.socket]) -> None:
         """Answer until `stop` is set; back within about a second, whatever clients do. Closes the sockets."""
@@ -55,6 +56,7 @@ class Serving(uvicorn.Server):
         try:
             await self.serve(list(sockets))
         finally:
+            self._hang_up()
             for sock in sockets:
                 sock.close()
 
@@ -65,12 +67,10 @@ class Serving(uvicorn.Server):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), 1.0)
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  # as upstream
         """Close the door, let answers finish for a moment, then hang up. Upstream waits for clients."""
         for server in self.servers:
             server.close()
-        for sock in sockets or []:
-            sock.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
         tasks = set(self.server_state.tasks)
@@ -78,9 +78,16 @@ class Serving(uvicorn.Server):
             _, unfinished = await asyncio.wait(tasks, timeout=STOP_GRACE)
             for task in unfinished:
                 task.cancel()
+            await asyncio.gather(*unfinished, return_exceptions=True)
+
+    def _hang_up(self) -> None:
+        """Also where `serve` was cancelled: nothing of ours stays in the loop."""
+        for server in self.servers:
+            server.close()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for task in self.server_state.tasks:
+            task.cancel()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

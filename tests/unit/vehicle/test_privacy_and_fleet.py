@@ -46,6 +46,13 @@ def test_hashing_hides_the_last_seven_too_unless_the_owner_chose_a_name():
     assert Rendering({VIN: "mini"}, vin="hash", key=b"k").slug(VIN) == "mini"
 
 
+@pytest.mark.parametrize("vin", ["../../etc", "a/b", "", "..", "WMW\0 0001"])
+def test_a_vendors_text_cannot_leave_its_folder(vin):
+    slug = Rendering({}).slug(vin)
+    assert slug
+    assert set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
 def test_a_hash_is_stable_and_differs_between_installations():
     one, two = Rendering({}, vin="hash", key=b"1"), Rendering({}, vin="hash", key=b"2")
     assert one.shown_vin(VIN) == one.shown_vin(VIN) != two.shown_vin(VIN)

@@ -182,11 +182,6 @@ def fuel(drive_train: object, value: object, liters: object) -> object:
     return quantity(value) if has_tank else None
 
 
-def range_electric(drive_train: object, reach: object) -> object:
-    """The electric range."""
-    return electric(quantity)(drive_train, reach)
-
-
 def range_fuel(drive_train: object, fuel_reach: object, electric_reach: object, liters: object) -> object:
     """The range on fuel. For a plug-in hybrid BMW sends the sum, so the electric part is taken off."""
     tank, battery = number(fuel_reach), number(electric_reach)
