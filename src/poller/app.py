@@ -203,7 +203,6 @@ class App:
         del self._failures[:-REMEMBERED_FAILURES]
 
 
-
 def policy_of(settings: Settings) -> Policy:
     """The journal's limits as configured."""
     journal = settings.journal

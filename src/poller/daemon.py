@@ -69,21 +69,22 @@ class Daemon:
         self._web.bind()
         folder = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or app.loaded.settings.data_dir
         control = ControlServer(Path(folder) / SOCKET_NAME, self._commands())
+        tasks: list[asyncio.Task[None]] = []
         try:
             await app.open()
             await control.start()
             self._start_road()
             tasks = self._side_tasks()
             self._manager.ready(headline(app))
-            self._logger.info(
-                "app.started", pid=os.getpid(), page=addresses, data_dir=str(app.loaded.settings.data_dir)
-            )
-            ready(addresses)
+            data_dir = str(app.loaded.settings.data_dir)
+            self._logger.info("app.started", page=self._web.urls, data_dir=data_dir)
+            ready(self._web.urls)
             await self._until_stopped()
             self._manager.stopping()
             self._logger.info("app.stopping")
             await asyncio.gather(self._stop_road(), _finish(tasks, CLOSING))
         finally:
+            await _finish([*tasks, *self._road_tasks], 0)
             self._web.close()
             await control.stop()
             await app.close()

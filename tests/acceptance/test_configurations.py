@@ -128,9 +128,19 @@ BROKEN = [
     Broken(
         "addresses that are none",
         '[web]\nlisten = ["9877", "::1:80", "127.0.0.1:70000"]' + DUMPS,
-        {"web.listen": ('"host:port"',)},
+        {
+            "web.listen[0]": ('"host:port"',),
+            "web.listen[1]": ('"[v6]:port"',),
+            "web.listen[2]": ("between 0 and 65535",),
+        },
     ),
-    Broken("a port too high", '[web]\nlisten = ":::70000"' + DUMPS, {"web.listen": ('"[v6]:port"',)}),
+    Broken("an address without a host", '[web]\nlisten = ":9877"' + DUMPS, {"web.listen": ('"host:port"',)}),
+    Broken(
+        "the second car in a variable",
+        BMW,
+        {"sources.bmw.vins[1]": ("17 letters and digits", "POLLER_SOURCES__BMW__VINS")},
+        {"POLLER_SOURCES__BMW__VINS": f"WMW00000000000001,{SECRET}"},
+    ),
     Broken("a port as a number", "[web]\nlisten = 9877" + DUMPS, {"web.listen": ('"127.0.0.1:9877"',)}),
     Broken(
         "a password that is a number",

@@ -40,7 +40,7 @@ def init(output: Output = Path("config.toml"), force: Force = False) -> int:
         raise PollerError(f"{output} cannot be written: {error.strerror}") from error
     typer.echo(f"Written: {output}")
     for variable in later:
-        typer.echo(f"Set before the start: {variable}")
+        typer.echo(f"Left out, to be given as a variable: {variable}")
     typer.echo(f"Next: poller check --config {shlex.quote(str(output))}")
     return 0
 

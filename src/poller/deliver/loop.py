@@ -190,8 +190,8 @@ class Delivery:
         """Marked dead letters first, then the queue; a single record while the sink is held."""
         limit = 1 if self._status.held else self._pace.size
         if letters := await self._journal.retries(self.name, limit=limit):
-            records = [letter.record for letter in letters if letter.record is not None]
-            return _Work(records, partial(self._settle_letters, letters), queued=False)
+            again = [letter.record for letter in letters if letter.record is not None]
+            return _Work(again, partial(self._settle_letters, letters), queued=False)
         batch = await self._journal.peek(
             self.name,
             limit=limit,

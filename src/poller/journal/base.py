@@ -125,6 +125,10 @@ class Journal(Protocol):
         """
         ...
 
+    async def register(self, sinks: Collection[str]) -> None:
+        """After a reload: these queued sinks are configured now; new ones get a cursor at the end."""
+        ...
+
     async def close(self) -> None:
         """Finish what is queued and let go of the lock; may be called twice."""
         ...
@@ -145,7 +149,10 @@ class Journal(Protocol):
         kinds: Collection[str] | None = None,
         only_changes: bool = False,
     ) -> Batch:
-        """Up to `limit` records after the sink's cursor, oldest first; changes nothing."""
+        """Up to `limit` records after the sink's cursor, oldest first; the cursor stays.
+
+        A record that cannot be read any more is passed over and becomes a dead letter.
+        """
         ...
 
     async def settle(self, sink: str, *, since: int, through: int, rejected: Sequence[Rejected] = ()) -> bool:
@@ -167,7 +174,10 @@ class Journal(Protocol):
         ...
 
     async def forget(self, sink: str) -> bool:
-        """Drop the cursor and dead letters of a sink that left the configuration."""
+        """Drop the cursor and dead letters of a sink that left the configuration.
+
+        False if there was nothing of that name. Raises JournalError for one that is configured.
+        """
         ...
 
     async def newest(self) -> Sequence[Record]:
@@ -203,7 +213,10 @@ class Journal(Protocol):
         ...
 
     async def prune(self, policy: Policy, now: datetime) -> Pruned:
-        """Delete whole UTC days, oldest first, as far as the policy says; every drop is counted."""
+        """Delete whole UTC days, oldest first, as far as the policy says; every drop is counted.
+
+        `policy` holds from now on. What appends had to drop for want of room is told here too.
+        """
         ...
 
     async def stats(self) -> JournalStats:

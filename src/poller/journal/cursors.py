@@ -28,6 +28,11 @@ class Seen:
     unreadable: Sequence[Rejected] = ()
 
 
+def begin(db: sqlite3.Connection, sinks: Collection[str]) -> None:
+    """Give each sink that has none a cursor at the end."""
+    db.executemany(SQL["cursor_add"], [(sink,) for sink in sorted(sinks)])
+
+
 def peek(
     db: sqlite3.Connection,
     dictionaries: Dictionaries,

@@ -35,13 +35,13 @@ class Swept:
 class Pruner:
     """Chooses days and deletes them; keeps the tally of what nobody asked for yet."""
 
-    def __init__(self, room: Room, forget: Callable[[], None]) -> None:
+    def __init__(self, room: Room, forget: Callable[[], None], sinks: Callable[[], Collection[str]]) -> None:
         self._room = room
         self._forget = forget
+        self._sinks = sinks
         self._untold = Swept()
         # Pruning is noted in the event loop, relief in the writer's thread.
         self._guard = Lock()
-        self.sinks: Collection[str] = ()
 
     def next_day(self, db: sqlite3.Connection, now: datetime) -> int | None:
         """The day that the policy lets go of now, or None.
@@ -100,11 +100,8 @@ class Pruner:
 
     def _positions(self, db: sqlite3.Connection) -> dict[str, int]:
         """Cursors of configured sinks; those of others hold nothing back."""
-        return {
-            sink: position
-            for sink, position in db.execute(SQL["cursor_all"]).fetchall()
-            if sink in self.sinks
-        }
+        sinks = self._sinks()
+        return {sink: at for sink, at in db.execute(SQL["cursor_all"]).fetchall() if sink in sinks}
 
 
 def _sweep(db: sqlite3.Connection, day: int, positions: dict[str, int]) -> Swept:

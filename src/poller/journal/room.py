@@ -19,6 +19,8 @@ _LOG_SHARE: Final = 8
 #: Pages that only settling, pruning and remembering may use: at the limit UPDATE works but INSERT fails.
 _RESERVE: Final = 256
 _RESERVE_SHARE: Final = 32
+#: Pages that must have come free before a full journal counts as having room again.
+_WORTH_TRYING: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,21 @@ class Limits:
         return max(16, self.appends // 64)
 
 
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """What was left when an append found no room."""
+
+    spare: int
+    free: int
+
+
 class Room:
     """Knows the policy and measures; sets SQLite's page limit for the job at hand."""
 
     def __init__(self, path: Path, policy: Policy) -> None:
         self._path = path
         self.policy = policy
-        #: Whether the last append found no room.
-        self.full = False
+        self._refused: _Refused | None = None
 
     def prepare(self, db: sqlite3.Connection) -> None:
         """Keep the write-ahead log within its share."""
@@ -80,6 +89,30 @@ class Room:
             pages = limits.appends if appending else limits.appends + limits.reserve
         # SQLite never takes a limit below the file's present size: free pages inside stay usable.
         db.execute(f"PRAGMA max_page_count = {max(1, pages)}")
+
+    def note(self, db: sqlite3.Connection, *, full: bool) -> bool:
+        """Remember how the last append fared; True if that is news."""
+        news = full != (self._refused is not None)
+        if full:
+            limits = self.measure(db)
+            self._refused = _Refused(limits.spare if limits else 0, place.free_beside(self._path))
+        else:
+            self._refused = None
+        return news
+
+    def is_full(self, db: sqlite3.Connection) -> bool:
+        """Whether an append would find no room: asked before a source is.
+
+        After a refusal it takes more room than there was then, or every poll would be in vain.
+        """
+        limits = self.measure(db)
+        if limits and limits.spare <= 0 and self.policy.when_full == "stop_collecting":
+            return True
+        if self._refused is None:
+            return False
+        more_pages = limits is not None and limits.spare >= self._refused.spare + _WORTH_TRYING
+        more_disk = place.free_beside(self._path) >= self._refused.free + _WORTH_TRYING * PAGE
+        return not (more_pages or more_disk)
 
     def _log_bytes(self) -> int:
         limit = self.policy.max_size

@@ -45,16 +45,20 @@ class SqliteJournal:
         self._room = Room(path, policy)
         self._reader = Reader(self._store)
         self._appender = Appender()
-        self._pruner = Pruner(self._room, self._appender.forget)
+        self._pruner = Pruner(self._room, self._appender.forget, lambda: self._store.sinks)
         aides = Aides(self._pruner.relieve, self._appender.forget, self._reader.let_go)
         self._writer = Writer(self._store, self._room, aides)
-        self._sinks: Collection[str] = ()
 
     async def open(self, sinks: Collection[str]) -> None:
         """Open or create, take the lock, and give each queued sink a durable cursor (new: the end)."""
-        self._sinks = self._store.sinks = self._pruner.sinks = frozenset(sinks)
+        self._store.sinks = frozenset(sinks)
         await self._writer.start()
         self._reader.start()
+
+    async def register(self, sinks: Collection[str]) -> None:
+        """After a reload: these sinks are configured now; new ones get a cursor at the end."""
+        await self._writer.run(partial(cursors.begin, sinks=sinks))
+        self._store.sinks = frozenset(sinks)
 
     async def close(self) -> None:
         """Finish what is queued and let go of the lock; may be called twice."""
@@ -107,7 +111,7 @@ class SqliteJournal:
 
         Raises JournalError for one that is configured.
         """
-        if sink in self._sinks:
+        if sink in self._store.sinks:
             raise JournalError(
                 f"the sink {sink!r} is in the configuration", hint="take it out of the configuration first"
             )
@@ -165,7 +169,9 @@ class SqliteJournal:
 
     async def stats(self) -> JournalStats:
         """Sizes and counts for page, metrics and readiness; cheap."""
-        return await self._read(partial(stats.measure, path=self._path, room=self._room, sinks=self._sinks))
+        return await self._read(
+            partial(stats.measure, path=self._path, room=self._room, sinks=self._store.sinks)
+        )
 
     async def _drop_day(self, day: int) -> None:
         # Transaction by transaction, so that appends get in between.

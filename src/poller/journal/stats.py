@@ -29,7 +29,7 @@ def measure(db: sqlite3.Connection, path: Path, room: Room, sinks: Collection[st
         quarantined=counts.pop("", 0),
         dead_letters={sink: counts.get(sink, 0) for sink in {*counts, *sinks}},
         orphans={sink: waiting for sink, waiting in backlogs.items() if sink not in sinks},
-        full=room.full,
+        full=room.is_full(db),
     )
 
 

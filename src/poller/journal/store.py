@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from poller.errors import JournalError
-from poller.journal import place
+from poller.journal import cursors, place
 from poller.journal.faults import Fault, explain, fault_of
 from poller.journal.lock import DirectoryLock
 from poller.journal.queries import SQL, migrations
@@ -92,7 +92,7 @@ class Store:
             db.execute("BEGIN IMMEDIATE")
             if fresh:
                 self._mark_begin(db, begin, aside)
-            db.executemany(SQL["cursor_add"], [(sink,) for sink in sorted(self.sinks)])
+            cursors.begin(db, self.sinks)
             db.execute("COMMIT")
             _touch(db)
         except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -22,6 +23,9 @@ Job = Callable[[sqlite3.Connection], Any]
 
 #: Jobs in one transaction at most: bounds its memory and its part of the write-ahead log.
 MAX_GROUP: Final = 1000
+
+_FULL: Final = (logging.ERROR, "journal.filled")
+_RELIEVED: Final = (logging.INFO, "journal.relieved")
 
 logger = log.get("journal")
 
@@ -221,12 +225,11 @@ class Writer:
         return True
 
     def _note_room(self, group: Sequence[_Task], *, full: bool) -> None:
-        if full != self._room.full and any(task.duty is Duty.APPEND for task in group):
-            self._room.full = full
-            if full:
-                logger.error("journal.filled", hint="see `poller status`; free space or raise max_size")
-            else:
-                logger.info("journal.relieved")
+        if self._db is None or all(task.duty is not Duty.APPEND for task in group):
+            return
+        with contextlib.suppress(sqlite3.Error, OSError):
+            if self._room.note(self._db, full=full):
+                logger.log(*_FULL if full else _RELIEVED)
 
     def _close(self, *, fold: bool = False) -> None:
         db, self._db = self._db, None

@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import Any, Literal
 
 from poller.errors import (
+    JournalError,
     LoginRequired,
     RateLimited,
     SourceBlocked,
     SourceError,
+    SourceUnavailable,
 )
 from poller.runtime import log
 from poller.runtime.clock import Clock, wait
@@ -130,15 +132,24 @@ class Rounds:
                 await self.round(stop)
 
     async def round(self, stop: asyncio.Event | None = None) -> Outcome:
-        """Ask for every vehicle now, whatever the back-off says; never two rounds at once."""
+        """Ask for every vehicle now, whatever the back-off says; never two rounds at once.
+
+        A journal that cannot take the note of the attempt ends the round before anybody is asked.
+        """
         async with self._idle:
             if not await self._may_collect():
                 return Outcome()
             started = self._clock.monotonic()
-            await self._note_attempt()
-            outcome = await self._ask_all(stop)
+            try:
+                await self._note_attempt()
+                outcome = await self._ask_all(stop)
+                await self._conclude(outcome)
+            except JournalError as error:
+                unkept = SourceUnavailable(error.message, hint=error.hint, reason="journal")
+                self._failed(self._source, unkept)
+                outcome = Outcome(error=unkept)
+                self._note(outcome, recovered=False)
             self._status = replace(self._status, last_duration=self._clock.monotonic() - started)
-            await self._conclude(outcome)
             return outcome
 
     async def _next_due(self, stop: asyncio.Event) -> None:

@@ -57,6 +57,13 @@ class Layers(PydanticBaseSettingsSource):
         node[name] = Outside(text)
         self.origins[place] = origin
 
+    def value(self, place: Place) -> Any:
+        """What is at `place` now; None if nothing is."""
+        node: Any = self.tree
+        for part in place:
+            node = node.get(part) if isinstance(node, dict) else None
+        return node
+
     def given_below(self, place: Place) -> list[Place]:
         """The values at or below `place` that do not come from the document."""
         return [given for given in self.origins if given[: len(place)] == place]

@@ -52,16 +52,18 @@ SINKS: Mapping[str, type[SinkSettings]] = {
 }
 
 
-def _addresses(value: Any) -> list[Address]:
-    if isinstance(value, Outside):
-        value = value.split(",")
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list | tuple):
+def _addresses(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        value = value.split(",") if isinstance(value, Outside) else [value]
+        return [] if value == [""] else value
+    if not isinstance(value, list | tuple):
         raise ValueError(_WRITE_ADDRESS)
-    return [] if texts == [""] else [_address(text) for text in texts]
+    return list(value)
 
 
 def _address(text: Any) -> Address:
+    if isinstance(text, tuple):
+        return text
     match = _ADDRESS.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ValueError(_WRITE_ADDRESS)
@@ -108,7 +110,9 @@ def _host_name(value: str) -> str:
 
 
 Listen = Annotated[
-    tuple[Address, ...], BeforeValidator(_addresses), PlainSerializer(_written, when_used="json")
+    tuple[Annotated[Address, BeforeValidator(_address)], ...],
+    BeforeValidator(_addresses),
+    PlainSerializer(_written, when_used="json"),
 ]
 HostName = Annotated[str, AfterValidator(_host_name)]
 

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from poller.settings.layers import Layers
 from poller.settings.problems import Place, Problem, dotted, nearest, variable
 from poller.settings.tree import SINKS, SOURCES, Settings, Vehicle
+from poller.settings.variables import AXIOM_TOKEN
 
 #: Known, but not built yet.
 COMING = {"cardata": "the CarData source"}
@@ -25,7 +26,7 @@ def problems_of(error: ValidationError, layers: Layers) -> list[Problem]:
 
 def _problem(details: ErrorDetails, layers: Layers) -> Problem:
     location = details["loc"]
-    place = _place(location)
+    place = _place(location, layers)
     if details["type"] == "extra_forbidden":
         text = _unknown(place, _known(location), layers)
     elif details["type"] in ("union_tag_invalid", "union_tag_not_found"):
@@ -33,7 +34,8 @@ def _problem(details: ErrorDetails, layers: Layers) -> Problem:
         place = (*place, "type")
     elif details["type"] == "missing":
         text = f"is missing: add it under [{dotted(place[:-1])}]" if place[:-1] else "is missing: add it"
-        text += f" or set {variable(place)}" + _meant(place[:-1], layers)
+        also = f" or {AXIOM_TOKEN}" if place[0] == "sinks" and place[-1] == "token" else ""
+        text += f" or set {variable(place)}{also}" + _meant(place[:-1], layers)
     elif details["type"] in _TABLE_WANTED:
         text = _table_wanted(place, layers)
     else:
@@ -44,17 +46,17 @@ def _problem(details: ErrorDetails, layers: Layers) -> Problem:
     return Problem(place, text, origin)
 
 
-def _place(location: tuple[int | str, ...]) -> Place:
-    """The path in the file: without the union's tag, list positions in brackets."""
+def _place(location: tuple[int | str, ...], layers: Layers) -> Place:
+    """The path in the file: without the union's tag; positions in brackets where a list was given."""
     parts = list(location)
     if len(parts) > 2 and parts[0] in _KINDS:
         del parts[2]
     place: list[str] = []
     for part in parts:
-        if isinstance(part, int):
-            place[-1] += f"[{part}]"
-        else:
+        if isinstance(part, str):
             place.append(part)
+        elif not isinstance(one := layers.value(tuple(place)), str) or "," in one:
+            place[-1] += f"[{part}]"
     return tuple(place)
 
 
@@ -100,7 +102,7 @@ def _unknown(place: Place, known: list[str], layers: Layers) -> str:
 def _kind(place: Place, layers: Layers) -> str:
     group, name = place
     kinds = list(_KINDS[group])
-    kind = layers.tree[group][name].get("type")
+    kind = layers.value((group, name, "type"))
     known = " | ".join(kinds)
     if kind is None:
         add = f'add type = "…" under [{dotted(place)}] or set {variable((*place, "type"))}'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -75,8 +74,8 @@ class Car:
     def state(self, at: datetime) -> dict[str, Any]:
         """The state answer at `at`: what the car last reported, and when the cloud looked."""
         moment = self._last_report(at)
-        state = copy.deepcopy(self._model["state"])
-        state |= {
+        state = {
+            **self._model["state"],
             "lastFetched": rfc3339(at),
             "lastUpdatedAt": f"{moment.at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "currentMileage": int(moment.odometer_km),
@@ -87,11 +86,11 @@ class Car:
             "electricChargingState": self._electric(moment),
             "requiredServices": _services(moment),
             "checkControlMessages": self._messages(moment),
+            "tireState": self._tires(moment),
         }
         state["range"], state["combustionFuelLevel"] = self._ranges(moment)
         if "securityOverviewMode" in state:
             state["securityOverviewMode"] = "ARMED" if moment.locked and not moment.driving else "NOT_ARMED"
-        self._press(state["tireState"], moment)
         return {"state": state, "capabilities": self._model["capabilities"]}
 
     def _last_report(self, at: datetime) -> Moment:
@@ -174,10 +173,13 @@ class Car:
             messages.append({"type": "ENGINE_OIL", "severity": "OK"})
         return messages
 
-    def _press(self, tires: dict[str, Any], moment: Moment) -> None:
-        for name, tire in tires.items():
+    def _tires(self, moment: Moment) -> dict[str, Any]:
+        tires = {}
+        for name, tire in self._model["state"]["tireState"].items():
             wobble = round(10 * chance(self._seed, name, day_of(moment.at)) - 5 - 8 * moment.cold)
-            tire["status"]["currentPressure"] = tire["status"]["targetPressure"] + wobble
+            pressure = tire["status"]["targetPressure"] + wobble
+            tires[name] = {**tire, "status": {**tire["status"], "currentPressure": pressure}}
+        return tires
 
 
 class CarGarage:

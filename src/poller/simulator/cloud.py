@@ -55,7 +55,7 @@ class FakeCloud:
         ]
         control = [
             Route("/_sim/state", self._control_state),
-            Route("/_sim/faults", lambda request: self.faults.control(request), methods=["POST", "DELETE"]),  # noqa: PLW0108  # made after the routes
+            Route("/_sim/faults", self._control_faults, methods=["POST", "DELETE"]),
         ]
         return [*self.login.routes(), *routes, *control]
 
@@ -94,6 +94,9 @@ class FakeCloud:
         return JSONResponse(
             {"requests": dict(self.requests), "vehicles": vehicles, "faults": self.faults.listed()}
         )
+
+    async def _control_faults(self, request: Request) -> Response:
+        return await self.faults.control(request)
 
 
 def _vin(request: Request) -> str:

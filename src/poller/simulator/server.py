@@ -96,7 +96,9 @@ def split_address(text: str) -> tuple[str, int]:
 
 def _listen(host: str, port: int) -> socket.socket:
     # Bound before uvicorn starts: it would end the process with our exit code for "log in".
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    # The protocol is named because asyncio turns Nagle off only then: 40 ms an answer.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
@@ -116,11 +118,13 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 self._with_line,
+                interface="asgi3",
                 http="h11",
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
+                proxy_headers=False,
                 date_header=False,
                 server_header=False,
             )

@@ -67,8 +67,13 @@ class MemoryJournal:
         """Give each sink a cursor; a new one starts at the end."""
         self._raise_failure()
         self._opened = True
-        self._sinks = frozenset(sinks)
         self._memory.setdefault("journal:begun", dumps({"at": rfc3339(self._clock.now()), "why": "new"}))
+        await self.register(sinks)
+
+    async def register(self, sinks: Collection[str]) -> None:
+        """Change which sinks are configured; a new one starts at the end."""
+        self._check()
+        self._sinks = frozenset(sinks)
         for sink in self._sinks:
             self._cursors.setdefault(sink, _Cursor(self._last))
 
@@ -115,6 +120,7 @@ class MemoryJournal:
             raise ValueError("a cursor moves back only by rewind")
         if cursor.position != since:
             return False
+        _validate(Entry(records=[refusal.record for refusal in rejected]))
         cursor.position = through
         for refusal in rejected:
             self._put_letter(sink, refusal.record.id, refusal.reason, record=refusal.record)

@@ -155,7 +155,7 @@ def _climate(known: Known, display: Display) -> Fact | None:
     state, end = known.token("climate_state"), known.moment("climate_end_at")
     if state in ("", "inactive", "standby"):
         return None
-    text = words(state) + (f" until {_at(end, known, display)}" if end else "")
+    text = words(state) + (f" until {display.moment(end, known.now)}" if end else "")
     return known.fact("Climate", text, ["climate_state", "climate_end_at"])
 
 

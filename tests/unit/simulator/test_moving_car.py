@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,15 +14,15 @@ from poller.sources.mybmw.parse import parse
 from poller.vehicle.answer import Answer
 
 START = datetime(2026, 11, 16, tzinfo=UTC)
-STEP = timedelta(minutes=5)
-WEEK = 7 * 24 * 12
+STEP = timedelta(minutes=10)
+WEEK = 7 * 24 * 6
 ALL = pytest.mark.parametrize("vin", [MINI_VIN, BMW_VIN])
 
 
-def states(vin: str, start: datetime = START, count: int = WEEK, seed: int = 1) -> Iterator[dict]:
+@functools.cache
+def states(vin: str, count: int = WEEK, seed: int = 1) -> list[dict]:
     garage = demo_garage(seed)
-    for number in range(count):
-        yield json.loads(garage.state(vin, start + number * STEP))["state"]
+    return [json.loads(garage.state(vin, START + number * STEP))["state"] for number in range(count)]
 
 
 def without_fetch_time(state: dict) -> str:
@@ -32,15 +32,15 @@ def without_fetch_time(state: dict) -> str:
 @ALL
 def test_any_time_can_be_asked_for_in_any_order(vin: str) -> None:
     """State is a pure function of time: what was asked before does not matter."""
-    forwards = list(states(vin, count=600))
+    forwards = states(vin)
     garage = demo_garage()
-    for number in (599, 3, 280, 0, 281):
+    for number in (599, 3, 140, 0, 141):
         assert json.loads(garage.state(vin, START + number * STEP))["state"] == forwards[number]
 
 
 @ALL
 def test_another_seed_is_another_life(vin: str) -> None:
-    assert list(states(vin, count=300)) != list(states(vin, count=300, seed=7))
+    assert states(vin, 144) != states(vin, 144, seed=7)
 
 
 @ALL
@@ -57,9 +57,9 @@ def test_the_report_time_moves_when_and_only_when_something_changed(vin: str) ->
 @ALL
 def test_a_parked_car_goes_quiet(vin: str) -> None:
     """At least four hours of each weekday night pass without a report."""
-    times = [state["lastUpdatedAt"] for state in states(vin, count=288)]
+    times = [state["lastUpdatedAt"] for state in states(vin, 144)]
     longest = max(times.count(time) for time in set(times))
-    assert longest >= 4 * 12
+    assert longest >= 4 * 6
 
 
 @ALL
@@ -74,7 +74,7 @@ def test_the_odometer_never_turns_back_and_the_week_has_its_kilometres(vin: str)
 def test_charge_is_whole_percent_and_jumps_nowhere(vin: str) -> None:
     charge = [state["electricChargingState"]["chargingLevelPercent"] for state in states(vin)]
     assert all(isinstance(percent, int) and 3 <= percent <= 100 for percent in charge)
-    assert max(abs(a - b) for a, b in zip(charge, charge[1:], strict=False)) <= 5
+    assert max(abs(a - b) for a, b in zip(charge, charge[1:], strict=False)) <= 10
     assert max(charge) - min(charge) > 15
 
 
@@ -103,15 +103,15 @@ def test_the_mini_waits_for_its_window_at_night() -> None:
 
 
 def test_doors_and_windows_open_sometimes_and_locks_are_forgotten() -> None:
-    month = list(states(BMW_VIN, count=4 * WEEK))
+    month = states(BMW_VIN, 2 * WEEK)
     assert any(state["doorsState"]["leftFront"] == "OPEN" for state in month)
     assert any(state["windowsState"]["leftFront"] == "OPEN" for state in month)
     unlocked = [state["lastUpdatedAt"] for state in month if _unlocked_and_shut(state)]
-    assert max(unlocked.count(time) for time in set(unlocked)) > 5
+    assert max(unlocked.count(time) for time in set(unlocked)) > 2
 
 
 def test_the_mini_is_steered_from_the_right() -> None:
-    week = list(states(MINI_VIN))
+    week = states(MINI_VIN)
     assert not week[0]["isLeftSteering"]
     assert {state["doorsState"]["leftFront"] for state in week} == {"CLOSED"}
     assert "OPEN" in {state["doorsState"]["rightFront"] for state in week}
@@ -124,7 +124,7 @@ def test_the_mini_is_steered_from_the_right() -> None:
 def test_the_parser_understands_every_word(vin: str, start: datetime) -> None:
     garage = demo_garage()
     keys: set[str] = set()
-    for number in range(0, WEEK, 3):
+    for number in range(0, WEEK, 7):
         at = start + number * STEP
         bodies = {"state": garage.state(vin, at), "profile": garage.profile(vin)}
         snapshot = parse(Answer("demo", "mybmw", vin, at, bodies), ZoneInfo("UTC"))

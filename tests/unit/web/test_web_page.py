@@ -1,0 +1,203 @@
+"""The status page: what is written, and that nothing foreign is taken for markup."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from poller.runtime.status import JournalStatus
+from poller.web.page import Page, headline
+
+
+class Text(HTMLParser):
+    """The page's words and tags, checked for balance."""
+
+    VOID = frozenset({"meta", "link", "img", "br", "rect", "circle", "path"})
+
+    def __init__(self, html):
+        super().__init__()
+        self.words = []
+        self.tags = []
+        self.open = []
+        self.ids = []
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def __str__(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def page(stage, status=None, base_path=""):
+    return Page(stage.display, base_path).render(stage.daemon(status))
+
+
+def test_all_is_well(stage):
+    stage.car(soc_percent=62)
+    text = str(Text(page(stage)))
+    assert "All is well" in text
+    assert "62 %" in text
+    assert "as of 14:00:00 GMT" in text
+    assert "Simulated" not in text
+
+
+def test_what_is_wrong_is_said_with_what_to_do(stage):
+    status = stage.status(sources=[stage.source(state="login_required", last_success_at=stage.ago(20))])
+    text = str(Text(page(stage, status)))
+    assert "One thing is wrong" in text
+    assert "source bmw : no success for 20 min (allowed 15 min): login required" in text
+    assert "run poller login bmw" in text
+
+
+def test_starting_is_not_called_wrong(stage):
+    source = stage.source(state="starting", last_success_at=None)
+    told = headline(stage.daemon(stage.status(sources=[source])).status())
+    assert (told.text, told.tone) == ("Starting", "")
+
+
+def test_a_start_that_failed_is_wrong(stage):
+    source = stage.source(state="backing_off", last_success_at=None, failure=stage.failure())
+    assert headline(stage.daemon(stage.status(sources=[source])).status()).tone == "bad"
+
+
+def test_a_reason_that_only_the_app_knows_is_shown_too(stage):
+    told = headline(stage.status(reasons=("something else",)))
+    assert [str(problem) for problem in told.problems] == ["poller: something else"]
+
+
+def test_a_page_without_cars_says_so(stage):
+    assert "No vehicle yet" in str(Text(page(stage)))
+
+
+def test_sources_sinks_and_journal_tell_how_they_stand(stage):
+    status = stage.status(
+        sources=[
+            stage.source(
+                next_poll_at=stage.ago(-3), quota_limit=50, quota_remaining=38, stream_connected=False,
+                login_expires_at=stage.ago(-60 * 24 * 9),
+                failure=stage.failure(600, "reset by peer", "none needed"),
+            )
+        ],
+        sinks=[
+            stage.sink(backlog=12, oldest_record_at=stage.ago(7), dead_letters=3),
+            stage.sink(name="axiom", kind="axiom", held="403: no right to ingest", retry_at=stage.ago(-4)),
+            stage.sink(name="prometheus", kind="prometheus", live=True, last_success_at=None),
+        ],
+        journal=JournalStatus(
+            size=48 * 2**20, limit=2**31, disk_free=2**35, oldest_record_at=stage.ago(60 * 24 * 90),
+            orphans=[("old-files", 9)],
+        ),
+    )  # fmt: skip
+    text = str(Text(page(stage, status)))
+    for told in (
+        "next poll in 3 min", "calls left today 38 of 50", "stream not connected", "login good for 9 days",
+        "last failure 04:00 (10 h ago) reset by peer none needed", "records waiting 12, oldest 7 min ago",
+        "dead letters 3", "held", "403: no right to ingest", "tries again in 4 min", "48 MiB of 2 GiB",
+        "reaches back to 23 Aug 2026", "poller sinks forget old-files",
+    ):  # fmt: skip
+        assert told in text
+
+
+def test_last_failures_stay_after_a_success(stage):
+    failures = [
+        ("source bmw", stage.failure(600, "the older")),
+        ("sink axiom", stage.failure(30, "the newer")),
+    ]
+    text = str(Text(page(stage, stage.status(recent_failures=failures))))
+    assert "All is well" in text
+    assert text.index("the newer") < text.index("the older")
+
+
+def test_simulated_cars_are_called_so(stage):
+    assert "Simulated cars. Nothing on this page is real." in str(
+        Text(page(stage, stage.status(simulated=True)))
+    )
+
+
+def test_nothing_foreign_becomes_markup(stage):
+    """What makers, servers and owners write is text, in backticks too."""
+    nasty = "<img src=x onerror=alert(1)>`<b>bold</b>`&amp;"
+    stage.car(model=nasty, brand="<i>", software_version="'\"><script>")
+    failure = stage.failure(1, nasty, nasty)
+    status = stage.status(
+        version=nasty,
+        sources=[stage.source(name=nasty, kind=nasty, state="blocked", failure=failure)],
+        sinks=[stage.sink(name=nasty, held=nasty, isolated=nasty, failure=failure)],
+        recent_failures=[(nasty, failure)],
+    )
+    html = Text(page(stage, status))
+    assert {"img", "script"} >= {tag for tag, _ in html.tags} & {"img", "script", "b", "i"}
+    assert all(attrs.get("alt") == "" for tag, attrs in html.tags if tag == "img")
+    assert all("src" in attrs for tag, attrs in html.tags if tag == "script")
+    assert not [attrs for _, attrs in html.tags if any(name.startswith("on") for name in attrs)]
+
+
+def test_the_content_security_policy_is_kept(stage):
+    """No inline style, script or handler, nothing from elsewhere."""
+    stage.car(soc_percent=62, soc_target_percent=80, fuel_percent=20)
+    html = page(stage)
+    assert " style=" not in html
+    assert "<style" not in html
+    assert not re.search(r"<script(?![^>]*src=)", html)
+    assert "://" not in html.replace("http://www.w3.org", "")
+
+
+def test_ids_are_unique_and_every_picture_has_words(stage):
+    stage.car(soc_percent=62, locked=False)
+    stage.car(vin="WBY00000000000002", soc_percent=70, model="i4")
+    html = Text(page(stage))
+    assert len(html.ids) == len(set(html.ids))
+    pictures = [attrs for tag, attrs in html.tags if tag == "svg"]
+    assert pictures
+    assert all(attrs.get("aria-label") or attrs.get("aria-hidden") == "true" for attrs in pictures)
+
+
+def test_trouble_is_never_told_by_colour_alone(stage):
+    """Whatever has a warning colour has an icon and words."""
+    stage.car(locked=False, door_open__front_left=True)
+    html = page(stage)
+    for row in re.findall(r'<div class="(?:warn|bad)">.*?</div>', html):
+        assert "<svg" in row
+
+
+@pytest.mark.parametrize("base_path", ["", "/cars"])
+def test_links_go_through_the_proxys_path(stage, base_path):
+    html = Text(page(stage, base_path=base_path))
+    links = [
+        attrs.get("href") or attrs.get("src")
+        for tag, attrs in html.tags
+        if tag in ("a", "link", "script", "img")
+    ]
+    assert links
+    assert all(link.startswith(base_path + "/") for link in links)
+
+
+def test_no_vin_and_no_position_is_on_the_page(stage):
+    stage.car(latitude_degrees=48.17711, longitude_degrees=11.55599, soc_percent=1)
+    html = page(stage)
+    assert stage.vin not in html
+    assert "48.1" not in html
+
+
+def test_old_values_are_marked_as_such(stage):
+    stage.car(40, 45, soc_percent=62)
+    html = page(stage)
+    assert 'class="card stale"' in html
+    assert 'class="gauge good old"' in html
+    assert "No answer for 40 min" in html

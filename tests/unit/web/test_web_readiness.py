@@ -1,0 +1,139 @@
+"""Why /readyz says 503: each cause in plain words, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from poller.runtime.status import JournalStatus
+from poller.web.readiness import notes, reasons
+
+
+def test_all_well_has_no_reasons(stage):
+    assert reasons(stage.status()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"last_success_at": None, "state": "starting"}, "source bmw: no answer yet (started 10 h ago)"),
+        (
+            {"last_success_at": 17, "state": "login_required"},
+            "source bmw: no success for 17 min (allowed 15 min): login required; run `poller login bmw`",
+        ),
+        ({"state": "login_required"}, "source bmw: login required; run `poller login bmw`"),
+        ({"state": "blocked"}, "source bmw: the maker refuses third-party clients"),
+        (
+            {"last_success_at": 40, "state": "backing_off", "failure": "the server said 503"},
+            "source bmw: no success for 40 min (allowed 15 min): the server said 503",
+        ),
+    ],
+)
+def test_a_source_that_needs_somebody_is_named(stage, changes, said):
+    if isinstance(changes.get("last_success_at"), int):
+        changes["last_success_at"] = stage.ago(changes["last_success_at"])
+    if "failure" in changes:
+        changes["failure"] = stage.failure(message=changes["failure"])
+    assert reasons(stage.status(sources=[stage.source(**changes)])) == [said]
+
+
+def test_a_failing_source_is_ready_within_its_allowed_age(stage):
+    source = stage.source(state="backing_off", failure=stage.failure(), last_success_at=stage.ago(14))
+    assert reasons(stage.status(sources=[source])) == []
+
+
+def test_a_failure_from_before_the_last_success_explains_nothing(stage):
+    source = stage.source(last_success_at=stage.ago(20), failure=stage.failure(30, "old story"))
+    assert reasons(stage.status(sources=[source])) == ["source bmw: no success for 20 min (allowed 15 min)"]
+
+
+def test_the_failures_own_hint_is_the_mend(stage):
+    failure = stage.failure(message="refused", hint="move to CarData")
+    source = stage.source(state="blocked", failure=failure)
+    assert reasons(stage.status(sources=[source])) == ["source bmw: refused; move to CarData"]
+
+
+def test_one_bad_source_does_not_hide_the_other(stage):
+    sources = [stage.source(state="blocked"), stage.source(name="home", state="login_required")]
+    assert len(reasons(stage.status(sources=sources))) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"held": "403: no right", "backlog": 3}, "held: 403: no right (3 records waiting)"),
+        ({"isolated": "9f2c…: 500 every time"}, "one record fails again and again: 9f2c…: 500 every time"),
+        (
+            {"backlog": 1200, "oldest_record_at": 90},
+            "1,200 records waiting, the oldest for 1 h 30 min (allowed 1 h)",
+        ),
+    ],
+)  # fmt: skip
+def test_a_sink_that_does_not_get_on_is_named(stage, changes, said):
+    if "oldest_record_at" in changes:
+        changes["oldest_record_at"] = stage.ago(changes["oldest_record_at"])
+    assert reasons(stage.status(sinks=[stage.sink(**changes)])) == [f"sink files: {said}"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"backlog": 9, "oldest_record_at": 50},
+        {"backlog": 0, "oldest_record_at": None},
+        {"backlog": 9, "oldest_record_at": 5000, "backlog_limit": 0},
+        {"up": False, "live": True},
+        {"dead_letters": 7},
+    ],
+)
+def test_a_sink_within_its_limits_is_ready(stage, changes):
+    if changes.get("oldest_record_at"):
+        changes["oldest_record_at"] = stage.ago(changes["oldest_record_at"])
+    assert reasons(stage.status(sinks=[stage.sink(**changes)])) == []
+
+
+def test_a_full_or_failing_journal_is_not_ready(stage):
+    assert reasons(stage.status(journal=JournalStatus(full=True))) == [
+        "journal: full: new answers find no room; make room on the disk, or raise [journal] max_size"
+    ]
+    failing = JournalStatus(failure=stage.failure(message="the disk is read-only", hint="remount it"))
+    assert reasons(stage.status(journal=failing)) == ["journal: the disk is read-only; remount it"]
+
+
+def test_a_clock_that_was_never_set_is_not_ready(stage):
+    [said] = reasons(stage.status(clock_set=False))
+    assert said.startswith("clock: clock not set")
+
+
+def test_no_progress_is_not_ready(stage):
+    [said] = reasons(stage.status(progressing=False))
+    assert said.startswith("poller: makes no progress")
+
+
+def test_what_is_only_worth_knowing_does_not_turn_it_red(stage):
+    status = stage.status(
+        sinks=[stage.sink(dead_letters=1)],
+        sources=[stage.source(login_expires_at=stage.ago(-60 * 24 * 2))],
+        journal=JournalStatus(quarantined=2, orphans=[("old-files", 1234)]),
+    )
+    assert reasons(status) == []
+    assert [str(note) for note in notes(status)] == [
+        "sink files: 1 record refused and set aside; see `poller dead-letters list`",
+        "quarantine: 2 answers not understood, kept for a fix; see `poller dead-letters list`",
+        (
+            "sink old-files: not in the configuration any more, 1,234 records behind; "
+            "name it again, or let it go: `poller sinks forget old-files`"
+        ),
+        "source bmw: the login ends in 2 days; renew it: `poller login bmw`",
+    ]
+
+
+def test_a_login_that_lasts_is_no_note(stage):
+    source = stage.source(login_expires_at=stage.ago(-60 * 24 * 9))
+    assert notes(stage.status(sources=[source])) == []
+
+
+def test_the_status_does_not_change(stage):
+    """Pure: the same status gives the same words."""
+    status = stage.status(clock_set=False)
+    assert reasons(status) == reasons(replace(status))
