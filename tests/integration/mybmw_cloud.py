@@ -225,7 +225,7 @@ class Stage:
     watched: WatchedCloud
     url: str
     directory: Path
-    clock: HastyClock
+    clock: Any
     memory: DictMemory
     zone: Any = UTC
     sources: list[MyBmwSource] = field(default_factory=list)
@@ -261,7 +261,7 @@ async def stage(
     directory: Path,
     garage: Garage | None = None,
     *,
-    clock: HastyClock | None = None,
+    clock: Any = None,
     lifetime: float = 3600.0,
 ) -> AsyncIterator[Stage]:
     """The simulator with one electric and one combustion car of our own, unless told otherwise."""

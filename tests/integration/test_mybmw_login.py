@@ -23,6 +23,7 @@ from poller.errors import (
     SourceError,
     SourceUnavailable,
 )
+from poller.runtime.clock import SystemClock
 from poller.simulator.login import PASSWORD, REFRESH_TOKEN, USER
 from poller.sources.base import LoginState
 from poller.sources.mybmw.auth import Auth
@@ -253,16 +254,17 @@ async def test_five_refusals_at_once_make_one_refresh(road) -> None:
     assert road.watched.counts()[TOKEN] == 1
 
 
-async def test_two_processes_make_one_refresh(road) -> None:
-    """The second finds the first one's token under the lock."""
-    one = await road.logged_in()
-    two = await road.source()
-    (target, *_) = await one.targets()
-    await two.targets()
-    road.cloud.login.expire_access_tokens()
-    road.watched.counts()
-    await asyncio.gather(one.fetch(target), two.fetch(target))
-    assert road.watched.counts()[TOKEN] == 1
+async def test_two_processes_make_one_refresh(tmp_path) -> None:
+    """The second waits for the lock (in real time) and finds the first one's token under it."""
+    async with stage(tmp_path, clock=SystemClock()) as road:
+        one = await road.logged_in()
+        two = await road.source()
+        (target, *_) = await one.targets()
+        await two.targets()
+        road.cloud.login.expire_access_tokens()
+        road.watched.counts()
+        await asyncio.gather(one.fetch(target), two.fetch(target))
+        assert road.watched.counts()[TOKEN] == 1
 
 
 async def test_a_lock_that_is_never_let_go_is_an_error_in_the_end(road) -> None:
@@ -499,7 +501,7 @@ async def test_refused_is_400_or_401_of_the_token_endpoint(road, status) -> None
 async def test_a_config_without_a_key_is_not_a_refused_login(road) -> None:
     source = await road.logged_in()
     road.clock.jump(4000)
-    road.watched.fail(CONFIG, 401, "key")
+    road.watched.fail(CONFIG, 401, "key", times=None)
     with pytest.raises(SourceUnavailable):
         await source.targets()
 

@@ -139,7 +139,8 @@ async def test_the_config_wants_a_subscription_key(app: App) -> None:
 
 
 @pytest.mark.parametrize(
-    ("user", "password", "captcha"), [(USER, "wrong", "P1"), ("who@example.com", PASSWORD, "P1"), (USER, PASSWORD, "")]
+    ("user", "password", "captcha"),
+    [(USER, "wrong", "P1"), ("who@example.com", PASSWORD, "P1"), (USER, PASSWORD, "")],
 )
 async def test_wrong_user_password_or_no_captcha_is_401(app: App, user, password, captcha) -> None:
     await app.read_config()
@@ -246,7 +247,13 @@ async def order(app: App, **fault) -> None:
 async def test_a_status_is_given_as_ordered_so_often(app: App) -> None:
     bearer = {**await app.enter(), "bmw-vin": MINI_VIN}
     await order(
-        app, path_prefix="/eadrax-vcs/v4", kind="status", status=489, body="Blocked", headers={"x": "y"}, count=2
+        app,
+        path_prefix="/eadrax-vcs/v4",
+        kind="status",
+        status=489,
+        body="Blocked",
+        headers={"x": "y"},
+        count=2,
     )
     for _ in range(2):
         answer = await app.http.get(STATE, headers=bearer)
@@ -264,7 +271,9 @@ async def test_a_fault_can_be_for_one_vehicle_until_it_is_cleared(app: App) -> N
     assert (await app.http.get(STATE, headers={**bearer, "bmw-vin": BMW_VIN})).status_code == 200
 
 
-@pytest.mark.parametrize(("kind", "error"), [("half_body", httpx.RemoteProtocolError), ("reset", httpx.ReadError)])
+@pytest.mark.parametrize(
+    ("kind", "error"), [("half_body", httpx.RemoteProtocolError), ("reset", httpx.ReadError)]
+)
 async def test_a_broken_connection_is_carried_out_all_the_same(app: App, kind, error) -> None:
     """A refresh whose answer is lost has spent the token: that is what clients must live with."""
     await app.read_config()
@@ -279,7 +288,7 @@ async def test_broken_json_arrives_whole(app: App) -> None:
     await order(app, path_prefix=STATE, kind="broken_json")
     answer = await app.http.get(STATE, headers=bearer)
     assert answer.status_code == 200
-    with pytest.raises(ValueError, match="Expecting|Unterminated"):
+    with pytest.raises(ValueError, match=r"Expecting|Unterminated"):
         answer.json()
 
 
@@ -300,7 +309,7 @@ async def test_a_slow_answer_does_not_hold_up_the_end(cloud: FakeCloud) -> None:
             assert ordered.status_code == 200
             held = asyncio.create_task(http.get(f"{url}/x"))
             async with asyncio.timeout(5):
-                while not cloud.requests["/x"]:
+                while not cloud.requests["/x"]:  # noqa: ASYNC110  # the count is all there is to see
                     await asyncio.sleep(0)
             started = time.monotonic()
         assert time.monotonic() - started < 1

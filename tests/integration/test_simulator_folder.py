@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +46,7 @@ async def snapshots(source: Source) -> dict[str, Snapshot]:
 
 
 @pytest.fixture
-async def polled(shared: Path, tmp_path: Path) -> AsyncIterator[dict[str, Snapshot]]:
+async def polled(shared: Path, tmp_path: Path) -> dict[str, Snapshot]:
     """The cars of both fingerprint folders, polled from the folder server."""
     read: dict[str, Snapshot] = {}
     for folder in ("fingerprints", "fingerprints_extra"):
@@ -58,16 +57,19 @@ async def polled(shared: Path, tmp_path: Path) -> AsyncIterator[dict[str, Snapsh
             await source.open()
             await source.login(refresh_token=REFRESH_TOKEN)
             read |= await snapshots(source)
-    yield read
+    return read
 
 
 async def test_all_cars_are_read_and_every_source_says_the_same(polled, shared, tmp_path) -> None:
     """Polled, read from the fingerprint, and read from the library's own JSON: the same readings."""
     assert len(polled) == 17
+    compared = 0
     for folder in ("fingerprints", "fingerprints_extra"):
         settings = RecordedSettings(type="recorded", directory=str(shared / folder))
         for key, snapshot in (await snapshots(RecordedSource("dumps", settings, context(tmp_path)))).items():
             assert snapshot.readings == polled[key.rstrip("*")].readings, key
+            compared += 1
+    assert compared == 34
 
 
 async def test_two_requests_a_poll_of_an_electric_car_one_of_another(shared, tmp_path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from fractions import Fraction
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -73,7 +74,7 @@ def size_in_bytes(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
-        return int(float(match[1]) * _SIZE_UNITS[match[2]])
+        return int(Fraction(match[1]) * _SIZE_UNITS[match[2]])
     raise ValueError('expected a size such as "500MiB", "2GiB" or a number of bytes')
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import stat
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -90,10 +91,14 @@ def _capture(folder: Path, files: Mapping[str, Path], main: Path, vin: str | Non
     digest = hashlib.blake2b(ref.encode(errors="surrogateescape"), digest_size=8)
     try:
         for what, path in sorted(files.items()):
-            stat = path.stat()
-            digest.update(f"\0{what}\0{stat.st_size}\0{stat.st_ctime_ns}".encode())
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                return  # a pipe would keep us waiting
+            digest.update(f"\0{what}\0{status.st_size}\0{status.st_ctime_ns}".encode())
     except FileNotFoundError:
         return  # gone since the folder was listed
+    except OSError:
+        digest.update(b"\0unknown")  # reading it will say why
     yield Capture(ref, files, vin, digest.hexdigest())
 
 
@@ -137,7 +142,8 @@ def _content(path: Path) -> bytes:
 def named(capture: Capture, error: MalformedAnswer) -> MalformedAnswer:
     """The error with the file's name, in which a VIN is shortened."""
     name = capture.ref if capture.vin is None else capture.ref.replace(capture.vin, MASK + capture.vin[-7:])
-    return MalformedAnswer(f"{redact(name)}: {error.message}", hint=error.hint)
+    printable = name.encode(errors="replace").decode()
+    return MalformedAnswer(f"{redact(printable)}: {error.message}", hint=error.hint)
 
 
 def _raise(error: OSError) -> None:

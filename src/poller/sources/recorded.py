@@ -92,8 +92,8 @@ class RecordedSource:
             look = await asyncio.to_thread(self._look, marks)
         except OSError as error:
             raise SourceUnavailable(
-                f"{self._folder}: {error.strerror}",
-                hint=f"mend `directory` under [sources.{self.name}], or create the folder",
+                f"{error.filename}: {error.strerror}",
+                hint=f"make the folder readable, or mend `directory` under [sources.{self.name}]",
             ) from error
         self._marks.keep_only(look.present)
         for mark in look.nothing_in:

@@ -21,7 +21,8 @@ def test_loopback_is_taken(text: str, expected: tuple[str, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0.0.0.0:80", "[::]:80", "192.168.1.2:80", "example.com:80", "127.0.0.1", "127.0.0.1:65536", "x:y"]
+    "text",
+    ["0.0.0.0:80", "[::]:80", "192.168.1.2:80", "example.com:80", "127.0.0.1", "127.0.0.1:65536", "x:y"],
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="address"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -65,7 +66,7 @@ def test_a_parked_car_goes_quiet(vin: str) -> None:
 @ALL
 def test_the_odometer_never_turns_back_and_the_week_has_its_kilometres(vin: str) -> None:
     odometer = [state["currentMileage"] for state in states(vin)]
-    assert all(a <= b for a, b in zip(odometer, odometer[1:], strict=False))
+    assert all(a <= b for a, b in itertools.pairwise(odometer))
     assert 150 < odometer[-1] - odometer[0] < 500
     assert 10_000 < odometer[0] < 150_000
 
@@ -74,7 +75,7 @@ def test_the_odometer_never_turns_back_and_the_week_has_its_kilometres(vin: str)
 def test_charge_is_whole_percent_and_jumps_nowhere(vin: str) -> None:
     charge = [state["electricChargingState"]["chargingLevelPercent"] for state in states(vin)]
     assert all(isinstance(percent, int) and 3 <= percent <= 100 for percent in charge)
-    assert max(abs(a - b) for a, b in zip(charge, charge[1:], strict=False)) <= 10
+    assert max(abs(a - b) for a, b in itertools.pairwise(charge)) <= 10
     assert max(charge) - min(charge) > 15
 
 
@@ -90,7 +91,7 @@ def test_charging_goes_from_plug_to_target(vin: str) -> None:
         if block["chargingStatus"] == "COMPLETE":
             assert block["chargingLevelPercent"] == block["chargingTarget"]
     assert (True, "CHARGING") in steps
-    following = [b for a, b in zip(steps, steps[1:], strict=False) if a == (True, "CHARGING")]
+    following = [b for a, b in itertools.pairwise(steps) if a == (True, "CHARGING")]
     assert set(following) == {(True, "COMPLETE")}
 
 

@@ -1,0 +1,202 @@
+"""Reading a damaged journal: every row that SQLite can still reach, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, NamedTuple
+
+from poller.journal.codec import Unreadable, from_ms, read_object, unpack_fingerprint
+from poller.journal.queries import migrations
+from poller.journal.shelves import Dictionaries
+from poller.journal.store import PAGE, open_readonly
+from poller.vehicle.answer import Answer
+from poller.vehicle.records import Record
+
+_RECORDS: Final = "SELECT seq, id, shelf, received_ms, observed_ms, revision, fingerprint, data FROM records"
+_SHELVES: Final = "SELECT id, name, vin, source FROM shelves"
+_BODY: Final = "SELECT b.shelf, s.name, b.data FROM bodies b JOIN shelves s ON s.id = b.shelf WHERE b.id = ?"
+_HIGHEST: Final = 2**62
+
+Row = tuple[Any, ...]
+
+
+class _Shelf(NamedTuple):
+    id: int
+    name: str
+    vin: str
+    source: str
+
+
+class Wreck:
+    """A journal file that may have broken pages anywhere; `lost` counts what could not be read."""
+
+    def __init__(self, path: Path) -> None:
+        self.lost = 0
+        self._dictionaries = Dictionaries()
+        self._folder: TemporaryDirectory[str] | None = None
+        try:
+            self._db = _opened(path)
+        except sqlite3.DatabaseError:
+            # The first page holds the table of contents and is written most often of all.
+            self._folder = TemporaryDirectory(dir=path.parent, prefix=".salvage-")
+            self._db = _opened(_with_new_first_page(path, Path(self._folder.name)))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def records(self) -> Iterator[Record]:
+        """Every record that can be read, nearly in the order of arrival."""
+        count = 0
+        for row in self._walk(_RECORDS, "seq"):
+            try:
+                record = self._record(row)
+            except (Unreadable, sqlite3.DatabaseError, ValueError, TypeError, AttributeError):
+                self.lost += 1
+            else:
+                count += 1
+                yield record
+        self.lost = max(self.lost, self._expected() - count)
+
+    def answers(self) -> Iterator[Answer]:
+        """Every answer all of whose bodies can be read."""
+        for row in self._walk(_SHELVES, "id", "AND role = 'answer'"):
+            shelf = _Shelf(*row)
+            for received_ms, bodies in self._answers_on(shelf.id):
+                try:
+                    found = dict(self._body(number) for number in json.loads(bodies))
+                    yield Answer(shelf.source, shelf.name, shelf.vin, from_ms(received_ms), found)
+                except (Unreadable, sqlite3.DatabaseError, ValueError, TypeError):
+                    self.lost += 1
+
+    def _record(self, row: Row) -> Record:
+        _, packed, shelf_id, received, observed, revision, fingerprint, data = row
+        shelf = self._db.execute(f"{_SHELVES} WHERE id = ?", (shelf_id,)).fetchone()
+        if shelf is None:
+            raise Unreadable("its shelf is lost")
+        _, name, vin, source = shelf
+        return Record(
+            id=packed.hex(),
+            kind=name,
+            vin=vin,
+            source=source,
+            received_at=from_ms(received),
+            observed_at=None if observed is None else from_ms(observed),
+            body=read_object(self._dictionaries.text(self._db, shelf_id, data)),
+            revision=revision,
+            fingerprint=unpack_fingerprint(fingerprint),
+        )
+
+    def _body(self, number: int) -> tuple[str, bytes]:
+        row = self._db.execute(_BODY, (number,)).fetchone()
+        if row is None:
+            raise Unreadable("a body is lost")
+        return row[1], self._dictionaries.text(self._db, row[0], row[2])
+
+    def _answers_on(self, shelf: int) -> Iterator[tuple[int, str]]:
+        """From the front as far as it goes, then from the back."""
+        seen = set()
+        for order in ("ASC", "DESC"):
+            statement = (
+                f"SELECT received_ms, bodies FROM answers WHERE shelf = ? ORDER BY received_ms {order}"
+            )
+            try:
+                for row in self._db.execute(statement, (shelf,)):
+                    if row not in seen:
+                        seen.add(row)
+                        yield row
+            except sqlite3.DatabaseError:
+                continue
+            return
+
+    def _walk(self, select: str, key: str, condition: str = "") -> Iterator[Row]:
+        """Rows by rising key; at a broken page jump ahead, ever farther, then read back to it."""
+        reached = 0
+        while reached < _HIGHEST:
+            try:
+                for row in self._db.execute(
+                    f"{select} WHERE {key} > ? {condition} ORDER BY {key}", (reached,)
+                ):
+                    reached = row[0]
+                    yield row
+            except sqlite3.DatabaseError:
+                landing = self._beyond(select, key, condition, reached)
+                yield from self._back(select, key, condition, landing, reached)
+                reached = landing
+            else:
+                return
+
+    def _beyond(self, select: str, key: str, condition: str, broken: int) -> int:
+        """A key after `broken` from which reading goes on, or the highest of all."""
+        step = 1
+        while broken + step < _HIGHEST:
+            statement = f"{select} WHERE {key} > ? {condition} ORDER BY {key} LIMIT 1"
+            try:
+                self._db.execute(statement, (broken + step,)).fetchone()
+            except sqlite3.DatabaseError:
+                step *= 2
+            else:
+                return broken + step
+        return _HIGHEST
+
+    def _back(self, select: str, key: str, condition: str, landing: int, broken: int) -> Iterator[Row]:
+        statement = f"{select} WHERE {key} <= ? AND {key} > ? {condition} ORDER BY {key} DESC"
+        try:
+            yield from self._db.execute(statement, (landing, broken))
+        except sqlite3.DatabaseError:
+            return
+
+    def _expected(self) -> int:
+        try:
+            return int(self._db.execute("SELECT records FROM totals").fetchone()[0])
+        except (sqlite3.DatabaseError, TypeError):
+            return 0
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    db = open_readonly(path)
+    try:
+        db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        db.execute(f"{_RECORDS} WHERE seq = 0").fetchone()
+    except sqlite3.DatabaseError as error:
+        # A broken page on the way to a row is walked around; without tables there is no way.
+        if "malformed" not in str(error) or not _has_tables(db):
+            db.close()
+            raise
+    return db
+
+
+def _has_tables(db: sqlite3.Connection) -> bool:
+    try:
+        return bool(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'records'").fetchone()[0])
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _with_new_first_page(path: Path, folder: Path) -> Path:
+    """A copy of the file with the first page of an empty journal.
+
+    The tables' places are the same in every journal, for the migrations make them in the same order.
+    """
+    copy = folder / "journal.db"
+    empty = sqlite3.connect(folder / "empty.db", isolation_level=None)
+    empty.execute(f"PRAGMA page_size = {PAGE}")
+    for script in migrations():
+        empty.executescript(script)
+    empty.close()
+    first = bytearray((folder / "empty.db").read_bytes()[:PAGE])
+    size = path.stat().st_size
+    # In the header at 28: the file's size in pages.
+    first[28:32] = (size // PAGE).to_bytes(4, "big")
+    with path.open("rb") as source, copy.open("wb") as target:
+        target.write(first)
+        source.seek(PAGE)
+        while block := source.read(2**20):
+            target.write(block)
+    return copy
