@@ -33,6 +33,21 @@ type = "axiom"
 dataset = "cars"
 token = "xaat-{SECRET}"
 """
+SUMMED_UP = """
+[sources.dumps]
+type = "recorded"
+directory = "dumps"
+interval = 90
+[vehicles.mini]
+vin = "wmw00000000000001"
+[web]
+listen = "0.0.0.0:9877"
+base_path = "/car"
+"""
+NO_PASSWORD = (
+    "web.listen: 0.0.0.0 can be reached by others and there is no web.password: "
+    "page and API are not served, only /metrics, /healthz and /readyz"
+)
 
 
 @dataclass(frozen=True)
@@ -165,7 +180,7 @@ BROKEN = [
     Broken(
         "a folder of time zones", '[display]\ntimezone = "Europe"' + DUMPS, {"display.timezone": ("no such",)}
     ),
-    Broken("a long grace", 'shutdown_grace = "1m"' + DUMPS, {"shutdown_grace": ("less than or equal to 5",)}),
+    Broken("a long grace", 'shutdown_grace = "6s"' + DUMPS, {"shutdown_grace": ("less than or equal to 5",)}),
     Broken(
         "an unknown type",
         BMW.replace('"mybmw"', '"mybmv"'),
@@ -218,13 +233,17 @@ BROKEN = [
     ),
     Broken(
         "one car under two names",
-        '[vehicles.a]\nvin = "wmw00000000000001"\n[vehicles.b]\nvin = "WMW00000000000001"' + DUMPS,
+        '[vehicles.a]\nvin = "WMW00000000000001"\n[vehicles.b]\nvin = "wmw00000000000001"' + DUMPS,
         {"vehicles.b.vin": ("[vehicles.a]",)},
     ),
     Broken(
         "a car that is none",
-        f'[vehicles.a]\nvin = "{SECRET}"\nsteering = "middle"' + DUMPS,
-        {"vehicles.a.vin": ("17 letters and digits",), "vehicles.a.steering": ('"left"',)},
+        f'[vehicles.a]\nvin = "{SECRET}"\nsteering = "middle"\nname = "Mini"' + DUMPS,
+        {
+            "vehicles.a.vin": ("17 letters and digits",),
+            "vehicles.a.steering": ('"left"',),
+            "vehicles.a.name": ("here may stand vin, steering",),
+        },
     ),
     Broken(
         "two prometheus sinks",
@@ -262,6 +281,12 @@ BROKEN = [
         BMW,
         {"sources.bmw.password": ("no such regular file", "POLLER_SOURCES__BMW__PASSWORD_FILE")},
         {"POLLER_SOURCES__BMW__PASSWORD_FILE": SECRET},
+    ),
+    Broken(
+        "a secret file that is no text",
+        BMW,
+        {"sources.bmw.password": ("not UTF-8", "/poller_sources__bmw__password")},
+        files={"poller_sources__bmw__password": f"{SECRET}\udcff"},
     ),
     Broken(
         "a misspelt secret file",
@@ -411,7 +436,7 @@ def place(tmp_path, monkeypatch):
         secrets = tmp_path / "secrets"
         secrets.mkdir()
         for name, text in case.files.items():
-            (secrets / name).write_text(text, encoding="utf-8")
+            (secrets / name).write_text(text, encoding="utf-8", errors="surrogateescape")
         path = tmp_path / "config.toml"
         path.write_bytes(case.text.encode())
         path.chmod(0o600)
@@ -460,6 +485,21 @@ def test_odd_but_legal_configurations_pass(case, place, capsys) -> None:
     assert run(["check", "--config", path]) == 0
     assert run(["check", "--show", "--config", path]) == 0
     assert SECRET not in out + capsys.readouterr().out
+
+
+def test_the_summary_names_all_that_would_run(place, capsys) -> None:
+    path, environ = place(Good("", BMW + AXIOM + SUMMED_UP))
+    assert run(["check", "--config", path, "--data-dir", f"{environ['HOME']}/d"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{path}: good",
+        f"data     {environ['HOME']}/d",
+        "page     http://0.0.0.0:9877/car/",
+        "source   bmw: mybmw, every 5m",
+        "source   dumps: recorded, every 1m30s",
+        "vehicle  mini: …0000001",
+        "sink     axiom: axiom, location rounded, VIN full",
+        f"warning  {path}: {NO_PASSWORD}",
+    ]
 
 
 def test_there_are_enough_of_them() -> None:

@@ -266,6 +266,12 @@ def test_relative_paths_count_from_the_file_and_on_the_command_line_from_here(
     )
 
 
+def test_an_empty_data_directory_is_the_default(write, environ, tmp_path) -> None:
+    path = write("config.toml", 'data_dir = ""\n' + DUMPS)
+    environ |= {"POLLER_DATA_DIR": "", "STATE_DIRECTORY": "/var/lib/here"}
+    assert load(path, environ=environ, cwd=tmp_path).settings.data_dir == Path("/var/lib/here")
+
+
 def test_the_systems_time_zone(tmp_path) -> None:
     assert system_zone({}, tmp_path) == ""
     (tmp_path / "timezone").write_text("Europe/Berlin\n")

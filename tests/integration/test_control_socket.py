@@ -27,11 +27,6 @@ async def echo(args):
     return {"args": args}
 
 
-async def slow(_args):
-    await asyncio.sleep(0.2)
-    return {"done": True}
-
-
 async def refuse(args):
     kinds = {1: PollerError, 2: lambda text, hint: ConfigError([text], hint=hint), 3: LoginRequired}
     raise kinds[args["code"]]("it does not go", hint="turn it off and on")
@@ -41,7 +36,12 @@ async def bug(_args):
     raise KeyError("WMW00000000000001")
 
 
-COMMANDS = {"echo": echo, "once": slow, "refuse": refuse, "bug": bug}
+async def endless(_args):
+    await asyncio.Event().wait()
+    return {}
+
+
+COMMANDS = {"echo": echo, "endless": endless, "refuse": refuse, "bug": bug}
 
 
 @asynccontextmanager
@@ -112,10 +112,14 @@ async def test_what_is_no_object_is_refused(tmp_path):
 
 async def test_several_clients_are_served_at_once(tmp_path):
     path = tmp_path / "control.sock"
-    async with serving(path):
-        begun = time.monotonic()
-        results = await asyncio.gather(*(call(path, "once") for _ in range(4)))
-        assert time.monotonic() - begun < 0.7
+    all_in = asyncio.Barrier(4)
+
+    async def meet(_args):
+        await asyncio.wait_for(all_in.wait(), 5)
+        return {"done": True}
+
+    async with serving(path, {"meet": meet}):
+        results = await asyncio.gather(*(call(path, "meet") for _ in range(4)))
     assert results == [{"done": True}] * 4
 
 
@@ -123,35 +127,27 @@ async def test_a_client_waits_no_longer_than_it_wants(tmp_path):
     path = tmp_path / "control.sock"
     async with serving(path):
         with pytest.raises(PollerError, match="did not answer in time"):
-            await call(path, "once", timeout=0.05)
+            await call(path, "endless", timeout=0.05)
 
 
 async def test_a_daemon_that_stops_in_mid_command_is_told_apart(tmp_path):
     path = tmp_path / "control.sock"
     begun = asyncio.Event()
 
-    async def endless(_args):
+    async def long(args):
         begun.set()
-        await asyncio.Event().wait()
-        return {}
+        return await endless(args)
 
-    async with serving(path, {"once": endless}):
-        waiting = asyncio.create_task(call(path, "once"))
+    async with serving(path, {"long": long}):
+        waiting = asyncio.create_task(call(path, "long"))
         await begun.wait()
-    with pytest.raises(PollerError, match="went away"):
+    with pytest.raises(PollerError, match="stopped before it was done"):
         await waiting
 
 
 async def test_nobody_there_is_an_error_of_ours(tmp_path):
-    with pytest.raises(PollerError):
+    with pytest.raises(PollerError, match="no poller answers"):
         await call(tmp_path / "control.sock", "echo")
-
-
-async def test_proxies_of_the_environment_are_not_asked(tmp_path, monkeypatch):
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    path = tmp_path / "control.sock"
-    async with serving(path):
-        assert await call(path, "echo") == {"args": {}}
 
 
 async def test_the_file_is_for_owner_and_group_and_goes_with_the_daemon(tmp_path):
@@ -232,6 +228,7 @@ import json, os, sys
 from pathlib import Path
 from poller.errors import PollerError
 from poller.web.control import ControlClient, find_socket
+import httpx; httpx.HTTPTransport(uds="/none", verify=False)  # imports more, while we still may
 uid, gid, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 os.setgroups([]); os.setgid(gid); os.setuid(uid)
 out = {}

@@ -69,6 +69,13 @@ def test_a_file_that_is_there_stays_unless_forced(tmp_path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    done = answer(tmp_path / "file" / "config.toml", [*MYBMW, *ALL_SINKS])
+    assert done.exit_code == 1
+    assert f"{tmp_path}/file/config.toml cannot be written: " in str(done.exception)
+
+
 def test_an_answer_that_never_comes_writes_nothing(tmp_path) -> None:
     path = tmp_path / "config.toml"
     assert answer(path, ["mybmw", "owner@example.com"]).exit_code == 1

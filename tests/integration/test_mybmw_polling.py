@@ -200,7 +200,6 @@ async def test_three_tries_are_enough(road, kind, reason) -> None:
 
 async def test_a_server_that_only_drips_is_left_in_the_end(tmp_path) -> None:
     """Each byte comes within the time-out, the answer never: the whole has an end too."""
-
     clients: list[asyncio.Task[None]] = []
 
     async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -225,7 +225,6 @@ async def test_a_file_that_stays_half_is_named_once(folder) -> None:
     folder.clock.jump(5)
     _, (error,) = await take_in(source)
     assert error.message == "1.json: it is not JSON"
-    await source.targets()
     await source.close()
     assert await folder.source().targets() == []
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import typer
 
 from poller.cli import options
-from poller.errors import ConfigError
+from poller.errors import ConfigError, JournalError
 from poller.settings import Loaded, load
 from poller.settings.writing import document, masked
 
@@ -34,33 +34,44 @@ def check(
             typer.echo(json.dumps({"ok": False, "problems": error.problems}))
         raise
     if as_json:
-        typer.echo(json.dumps(report(loaded)))
+        typer.echo(json.dumps(report(loaded, left_behind(loaded))))
     elif show:
         typer.echo("\n".join(f"# {line}" for line in (_file(loaded), *loaded.warnings)))
         typer.echo(document(masked(loaded.settings)), nl=False)
     else:
-        typer.echo("\n".join(summary(loaded)))
+        typer.echo("\n".join(summary(loaded, left_behind(loaded))))
     return 0
 
 
-def report(loaded: Loaded) -> dict[str, object]:
+def left_behind(loaded: Loaded) -> dict[str, int]:
+    """Sinks that the journal knows and the configuration does not (a rename?) → what waits for them."""
+    from poller.journal.orphans import orphans
+
+    try:
+        return orphans(loaded.settings.data_dir / "journal.db", loaded.settings.sinks)
+    except JournalError:
+        return {}  # the journal of another user, say: this command is about the configuration
+
+
+def report(loaded: Loaded, left: Mapping[str, int]) -> dict[str, object]:
     """What `check --json` prints; secrets are masked."""
     return {
         "ok": True,
         "file": str(loaded.path) if loaded.path else None,
         "warnings": loaded.warnings,
+        "orphans": left,
         "settings": masked(loaded.settings),
     }
 
 
-def summary(loaded: Loaded) -> Iterator[str]:
+def summary(loaded: Loaded, left: Mapping[str, int]) -> Iterator[str]:
     """What would run, a line each."""
     settings = masked(loaded.settings)
     yield f"{_file(loaded)}: good"
     yield f"data     {settings['data_dir']}"
-    listen = settings["web"]["listen"]
+    listen, path = settings["web"]["listen"], settings["web"]["base_path"]
     for address in [listen] if isinstance(listen, str) else listen:
-        yield f"page     {f'http://{address}/' if address else 'none'}"
+        yield f"page     {f'http://{address}{path}/' if address else 'none'}"
     for name, source in settings["sources"].items():
         interval = source["interval"] or settings["poll"]["interval"]
         yield f"source   {name}: {source['type']}, every {interval}"
@@ -70,6 +81,9 @@ def summary(loaded: Loaded) -> Iterator[str]:
         yield f"sink     {name}: {sink['type']}, location {sink['location']}, VIN {sink['vin']}"
     if not settings["sinks"]:
         yield "sink     none: snapshots stay in the journal"
+    for name, waiting in left.items():
+        mend = f"name a sink so again, or `poller sinks forget {name}`"
+        yield f"orphan   {name}: {waiting} records wait for it, but there is no such sink: {mend}"
     for warning in loaded.warnings:
         yield f"warning  {warning}"
 

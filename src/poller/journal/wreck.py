@@ -18,6 +18,8 @@ from poller.vehicle.records import Record
 
 _RECORDS: Final = "SELECT seq, id, shelf, received_ms, observed_ms, revision, fingerprint, data FROM records"
 _SHELVES: Final = "SELECT id, name, vin, source FROM shelves"
+_ANSWERS: Final = "SELECT received_ms, bodies FROM answers WHERE shelf = ? ORDER BY received_ms"
+_ANSWERS_BACK: Final = f"{_ANSWERS} DESC"
 _BODY: Final = "SELECT b.shelf, s.name, b.data FROM bodies b JOIN shelves s ON s.id = b.shelf WHERE b.id = ?"
 _HIGHEST: Final = 2**62
 
@@ -43,7 +45,11 @@ class Wreck:
         except sqlite3.DatabaseError:
             # The first page holds the table of contents and is written most often of all.
             self._folder = TemporaryDirectory(dir=path.parent, prefix=".salvage-")
-            self._db = _opened(_with_new_first_page(path, Path(self._folder.name)))
+            try:
+                self._db = _opened(_with_new_first_page(path, Path(self._folder.name)))
+            except BaseException:
+                self._folder.cleanup()
+                raise
 
     def close(self) -> None:
         """Let go of the file."""
@@ -102,18 +108,17 @@ class Wreck:
     def _answers_on(self, shelf: int) -> Iterator[tuple[int, str]]:
         """From the front as far as it goes, then from the back."""
         seen = set()
-        for order in ("ASC", "DESC"):
-            statement = (
-                f"SELECT received_ms, bodies FROM answers WHERE shelf = ? ORDER BY received_ms {order}"
-            )
+        for statement in (_ANSWERS, _ANSWERS_BACK):
             try:
                 for row in self._db.execute(statement, (shelf,)):
                     if row not in seen:
                         seen.add(row)
                         yield row
             except sqlite3.DatabaseError:
-                continue
-            return
+                # How many lie on the broken page is not known: one at least.
+                self.lost += statement is _ANSWERS
+            else:
+                return
 
     def _walk(self, select: str, key: str, condition: str = "") -> Iterator[Row]:
         """Rows by rising key; at a broken page jump ahead, ever farther, then read back to it."""
@@ -162,21 +167,12 @@ class Wreck:
 def _opened(path: Path) -> sqlite3.Connection:
     db = open_readonly(path)
     try:
-        db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        db.execute(f"{_RECORDS} WHERE seq = 0").fetchone()
-    except sqlite3.DatabaseError as error:
-        # A broken page on the way to a row is walked around; without tables there is no way.
-        if "malformed" not in str(error) or not _has_tables(db):
-            db.close()
-            raise
+        # Fails without a table of contents that names the records; where they lie is another matter.
+        db.execute(f"EXPLAIN {_RECORDS}").fetchone()
+    except sqlite3.Error as error:
+        db.close()
+        raise sqlite3.DatabaseError(str(error)) from error
     return db
-
-
-def _has_tables(db: sqlite3.Connection) -> bool:
-    try:
-        return bool(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'records'").fetchone()[0])
-    except sqlite3.DatabaseError:
-        return False
 
 
 def _with_new_first_page(path: Path, folder: Path) -> Path:

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 import durationpy
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:d|h|m|s|ms))+")
+_NUMBER = r"\d+(?:\.\d+)?"
+#: Each unit once, the larger first: "5m5m" and "5s1h" are slips.
+_DURATION = re.compile("(?=.)" + "".join(f"(?:{_NUMBER}{unit})?" for unit in ("d", "h", "m", "s", "ms")))
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(|B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)")
 _SIZE_UNITS = {
     "": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
@@ -36,9 +38,7 @@ def seconds(value: Any) -> float:
     """Seconds from "90s", "5m", "1h30m", "730d" or a plain number. ValueError says how to write it."""
     if isinstance(value, bool):
         raise ValueError('expected a duration such as "5m" or a number of seconds')
-    if isinstance(value, int | float) or (
-        isinstance(value, str) and re.fullmatch(r"\d+(?:\.\d+)?", value.strip())
-    ):
+    if isinstance(value, int | float) or (isinstance(value, str) and re.fullmatch(_NUMBER, value.strip())):
         number = float(value)
     elif isinstance(value, str) and _DURATION.fullmatch(value.strip()):
         number = _written_seconds(value.strip())

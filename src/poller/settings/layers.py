@@ -79,4 +79,4 @@ class Layers(PydanticBaseSettingsSource):
 
 
 def _own_name(node: Mapping[str, Any], part: str) -> str:
-    return next((name for name in node if spelt(name) == spelt(part)), part.lower())
+    return next((name for name in node if spelt(name) == spelt(part)), part)

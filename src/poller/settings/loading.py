@@ -60,7 +60,7 @@ def load(
     unless given.
     """
     environ = os.environ if environ is None else environ
-    cwd = Path.cwd() if cwd is None else cwd
+    cwd = Path.cwd() if cwd is None else cwd.absolute()
     found = find_file(config, environ, cwd)
     file = str(found.path) if found.path else NO_FILE
     layers = Layers(_read(found.path) if found.path else {})
@@ -127,15 +127,15 @@ def _lay_axiom_token(layers: Layers, given: Given | None) -> Iterator[str]:
 def _lay_defaults(layers: Layers, environ: Mapping[str, str], base: Path, cwd: Path) -> None:
     """Defaults that depend on the machine, and the full path of data_dir."""
     tree = layers.tree
-    if "data_dir" not in tree:
+    if tree.get("data_dir", "") == "":
         chosen = default_data_dir(environ, root=os.geteuid() == 0)
         if chosen is not None:
             tree["data_dir"] = str(cwd / chosen)
-    elif isinstance(tree["data_dir"], str) and tree["data_dir"]:
+    elif isinstance(tree["data_dir"], str):
         beside = cwd if layers.origin(("data_dir",)) == COMMAND_LINE else base
         tree["data_dir"] = str(beside / expand_home(tree["data_dir"], environ))
     display = tree.setdefault("display", {})
-    if isinstance(display, dict) and not display.get("timezone"):
+    if isinstance(display, dict) and display.get("timezone", "") == "":
         display["timezone"] = system_zone(environ)
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from poller.runtime.quantities import is_loopback, seconds
 from poller.settings.problems import NAME, Problem, dotted, spelt
-from poller.settings.tree import Poll, Settings
+from poller.settings.tree import Settings
 
 #: Seconds between polls at least. BMW's own hosts count calls by account and close accounts.
 REAL_HOSTS_INTERVAL = 60
@@ -95,15 +95,15 @@ def _hasty(tree: Tree) -> Iterator[Problem]:
     poll = tree.get("poll", {})
     common = poll.get("interval") if isinstance(poll, dict) else None
     for name, source in _tables(tree, "sources").items():
-        own = source.get("interval")
+        own = source.get("interval", "")
         least, why = _least_interval(source)
         try:
-            given = seconds(own if own is not None else common or Poll().interval)
-        except ValueError:
+            given = seconds(common if own == "" else own)
+        except ValueError:  # also where neither is given: the default is slow enough
             continue
         if 0 < given < least:
-            place = ("sources", name, "interval") if own is not None else ("poll", "interval")
-            whom = "" if own is not None else f" for [{dotted(('sources', name))}]"
+            place = ("poll", "interval") if own == "" else ("sources", name, "interval")
+            whom = f" for [{dotted(('sources', name))}]" if own == "" else ""
             yield Problem(place, f"{least}s at least{whom}: {why}")
 
 

@@ -116,6 +116,7 @@ class RecordedSource:
         found = offer.problem or await self._read_again(offer)
         self._unconfirmed = offer
         if isinstance(found, MalformedAnswer):
+            self._confirm()  # there is nothing to keep
             self._logger.warning("capture.skipped", reason=found.message, hint=found.hint)
             raise found
         return Answer(self.name, KIND, found.vin, found.received_at, found.bodies)

@@ -71,8 +71,6 @@ class Serving(uvicorn.Server):
         """Close the door, let answers finish for a moment, then hang up. Upstream waits for clients."""
         for server in self.servers:
             server.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
         tasks = set(self.server_state.tasks)
         if tasks:
             _, unfinished = await asyncio.wait(tasks, timeout=STOP_GRACE)

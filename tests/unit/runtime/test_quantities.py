@@ -32,7 +32,25 @@ def test_durations(text, expected) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["5mm", "5 m", "m5", "", "5M", "-5m", -1, True, None, [], "1h-30m", "101000d", float("nan"), "1e3"],
+    [
+        "5mm",
+        "5 m",
+        "m5",
+        "",
+        "5M",
+        "-5m",
+        -1,
+        True,
+        None,
+        [],
+        "1h-30m",
+        "101000d",
+        float("nan"),
+        "1e3",
+        "5m5m",
+        "5s1h",
+        " ",
+    ],
 )
 def test_what_is_no_duration(text) -> None:
     with pytest.raises(ValueError, match="duration"):

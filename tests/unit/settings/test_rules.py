@@ -21,6 +21,7 @@ def places(tree) -> list[str]:
     [
         ("60s", BMW, []),
         ("59s", BMW, ["poll.interval"]),
+        ("59s", BMW | {"interval": ""}, ["poll.interval"]),
         ("59s", BMW | {"interval": "60s"}, []),
         ("60s", BMW | {"interval": "59s"}, ["sources.a.interval"]),
         ("1s", BMW | {"base_url": "http://127.0.0.1:1"}, []),
