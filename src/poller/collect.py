@@ -54,10 +54,12 @@ class Collector:
             answer = await source.fetch(target)
             snapshot = await self._parse(source, answer)
             record = await self._store(answer, snapshot)
+            source.stored(answer)
         except SourceError as error:
             self._metrics.count_poll_failure(source.name, error.reason)
-            self._fleet.mark_failed(target.vin, source.name)
-            await self._publish(target.vin)
+            if target.vin:  # a captured file that cannot be read speaks for no vehicle
+                self._fleet.mark_failed(target.vin, source.name)
+                await self._publish(target.vin)
             raise
         if self._fleet.update(snapshot):
             await self._publish(snapshot.vin)
@@ -79,7 +81,12 @@ class Collector:
             await self._publish(view.vin)
 
     async def retire(self, source: Source, vins: frozenset[str]) -> None:
-        """Forget vehicles that the source does not list any more."""
+        """Forget vehicles that the source does not list any more.
+
+        A folder of captured answers lists what is new, not which vehicles there are.
+        """
+        if not source.lists_vehicles:
+            return
         for vin in self._fleet.vins_of(source.name) - vins:
             self._fleet.retire(vin, source.name)
             await self._publish(vin)
@@ -100,6 +107,7 @@ class Collector:
 
     async def _quarantine(self, source: Source, answer: Answer, reason: str) -> None:
         await self._append(Entry(answer=answer, quarantine=reason))
+        source.stored(answer)
         self._metrics.quarantined.inc()
         self._logger.warning("answer.quarantined", source=source.name, reason=reason)
 

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from poller.collect import Collector
-from poller.errors import MalformedAnswer, SourceUnavailable
+from poller.errors import JournalError, MalformedAnswer, SourceUnavailable
 from poller.journal.base import Policy
 from poller.journal.sqlite import SqliteJournal
 from poller.runtime.metrics import Metrics
@@ -90,6 +90,14 @@ async def test_a_snapshot_is_on_disk_before_anybody_shows_it(world):
     assert [queued.id for queued in await world.queued()] == [record.id]
     assert world.fleet.view(VIN).readings["soc_percent"][0].value == 80
     assert world.commits == 1
+    assert len(world.source.kept) == 1
+
+
+async def test_an_answer_that_could_not_be_kept_is_not_reported_as_stored(world):
+    await world.journal.close()
+    with pytest.raises(JournalError):
+        await world.poll()
+    assert world.source.kept == []
 
 
 async def test_an_answer_that_cannot_be_parsed_is_kept_and_counted(world):

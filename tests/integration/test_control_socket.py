@@ -281,14 +281,18 @@ async def test_a_stranger_is_refused_and_told_which_group_to_join(public):
     async with serving(public / "control.sock"):
         told = await spoken_as(STRANGER, STRANGER, public)
     assert told["error"].startswith("not allowed to talk to the running poller")
-    assert "join the group 'root'" in told["hint"]
+    assert "join the group root (" in told["hint"]
     assert told["direct"].startswith("not allowed to talk to the running poller")
 
 
 @as_root
-async def test_a_stranger_before_a_closed_folder_is_told_so(public):
+@pytest.mark.parametrize(("mode", "helps"), [(0o750, True), (0o700, False)])
+async def test_a_stranger_before_a_closed_folder_is_told_whether_a_group_opens_it(public, mode, helps):
     folder = public / "closed"
-    folder.mkdir(mode=0o700)
+    folder.mkdir()
+    os.chown(folder, 0, GROUP)
+    folder.chmod(mode)
     async with serving(folder / "control.sock"):
         told = await spoken_as(STRANGER, STRANGER, folder)
     assert told["error"].startswith("not allowed to look into")
+    assert (f"join the group {GROUP} (" in told["hint"]) is helps

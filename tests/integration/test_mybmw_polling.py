@@ -236,6 +236,7 @@ async def test_an_answer_without_end_is_cut_off(road, monkeypatch) -> None:
     monkeypatch.setattr("poller.sources.mybmw.transport._LARGEST_BODY", 1000)
     with pytest.raises(SourceUnavailable, match="larger"):
         await source.fetch(ELECTRIC)
+    assert road.watched.counts() == {STATE: 1}
 
 
 @pytest.mark.parametrize("status", [404, 422, 418, 302, 204])
@@ -415,11 +416,14 @@ ECHO = json.dumps(
 
 
 @pytest.mark.parametrize("path", [CONFIG, AUTHENTICATE, TOKEN, LIST, PROFILE, STATE, CHARGING])
-@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 489, 500])
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 489, 500, "reset", "half_body"])
 async def test_no_secret_and_no_vin_in_any_error_or_log(road, logged, path, status) -> None:
     """Even if the server says it all in its error text."""
     source = await road.source()
-    road.watched.fail(path, status, ECHO, times=None)
+    if isinstance(status, int):
+        road.watched.fail(path, status, ECHO, times=None)
+    else:
+        road.watched.spoil(path, status, times=None)
     texts = []
     steps = [
         lambda: source.login(captcha_token="P1_secret"),

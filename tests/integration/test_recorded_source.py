@@ -103,6 +103,7 @@ async def take_in(source: RecordedSource) -> tuple[list[tuple[Answer, Snapshot]]
         try:
             answer = await source.fetch(target)
             good.append((answer, source.parse(answer)))
+            source.stored(answer)
         except MalformedAnswer as error:
             bad.append(error)
     return good, bad
@@ -172,8 +173,9 @@ async def test_an_interrupted_round_is_taken_up_again(folder) -> None:
         folder.put(f"{number}.json", [vehicle(at=EARLIER + timedelta(minutes=number))])
     source = folder.source()
     targets = await source.targets()
-    for target in targets[:3]:
-        await source.fetch(target)
+    for target in targets[:2]:
+        source.stored(await source.fetch(target))
+    await source.fetch(targets[2])
     await source.close()
     assert [target.ref for target in await folder.source().targets()] == ["2.json", "3.json", "4.json"]
 

@@ -65,7 +65,7 @@ class Destination(RecordingSink):
     st.integers(1, 12),
     st.integers(0, 30),
 )
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_nothing_is_lost_and_twice_is_only_what_had_no_reply(moods, bad, batch_size, early) -> None:
     """Every record is accepted or a dead letter, in order; restarts of loop and process included."""
     asyncio.run(_run(moods, bad, batch_size, early))

@@ -287,6 +287,7 @@ async def test_a_cursor_that_was_moved_meanwhile_wins(bench) -> None:
     bench.sink.gate.set()
     assert await draining
     assert bench.sink.ids[4:] == [*newer, *ids, *newer]
+    assert bench.counted("poller_records_delivered_total") == 4 + 5  # what was overtaken is not counted
     assert bench.sink.records[5]["replayed"] is True
 
 

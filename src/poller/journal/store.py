@@ -123,7 +123,11 @@ def open_readonly(path: Path) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    db.execute("PRAGMA cache_size = -256")
+    try:
+        db.execute("PRAGMA cache_size = -256")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 

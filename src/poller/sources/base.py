@@ -96,6 +96,11 @@ class Source(Protocol):
         """Kind and account, the key of back-off and login: the same after a rename of the table."""
         ...
 
+    @property
+    def lists_vehicles(self) -> bool:
+        """Whether `targets` names every vehicle, so that one that is missing has left the account."""
+        ...
+
     async def open(self) -> None:
         """Make ready; asks nobody."""
         ...
@@ -114,6 +119,10 @@ class Source(Protocol):
 
     async def fetch(self, target: Target) -> Answer:
         """Ask for one vehicle; understands nothing. Raises SourceError."""
+        ...
+
+    def stored(self, answer: Answer) -> None:
+        """The answer is safe in the journal: a source that hands out each one once may forget it."""
         ...
 
     def parse(self, answer: Answer) -> Snapshot:

@@ -40,6 +40,7 @@ class CommandSource:
     """
 
     kind = KIND
+    lists_vehicles = True
 
     def __init__(
         self, name: str, settings: CommandSettings, context: SourceContext, *, max_output: int = MAX_OUTPUT
@@ -76,6 +77,9 @@ class CommandSource:
         if answer is None:
             raise SourceUnavailable("the program did not name this vehicle any more")
         return answer
+
+    def stored(self, _answer: Answer) -> None:
+        """Nothing to forget: the next poll asks anew."""
 
     def parse(self, answer: Answer) -> Snapshot:
         """Understand an answer; no I/O. Raises only MalformedAnswer."""

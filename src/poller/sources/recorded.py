@@ -59,6 +59,7 @@ class RecordedSource:
     """
 
     kind = KIND
+    lists_vehicles = False
 
     def __init__(self, name: str, settings: RecordedSettings, context: SourceContext) -> None:
         self.name = name
@@ -86,7 +87,7 @@ class RecordedSource:
 
     async def targets(self) -> Sequence[Target]:
         """The answers that were not handed out yet, oldest first. Raises SourceUnavailable."""
-        self._confirm()
+        self._unconfirmed = None
         marks = await self._marks.load()
         try:
             look = await asyncio.to_thread(self._look, marks)
@@ -106,7 +107,7 @@ class RecordedSource:
 
     async def fetch(self, target: Target) -> Answer:
         """The answer itself. Raises MalformedAnswer naming the file, SourceUnavailable if it is gone."""
-        self._confirm()
+        self._unconfirmed = None
         if self._unsaved >= _SAVE_EVERY:
             self._unsaved = 0
             await self._marks.save()
@@ -121,12 +122,16 @@ class RecordedSource:
             raise found
         return Answer(self.name, KIND, found.vin, found.received_at, found.bodies)
 
+    def stored(self, _answer: Answer) -> None:
+        """The capture that the last answer came from need not be read again."""
+        self._confirm()
+
     def parse(self, answer: Answer) -> Snapshot:
         """Understand an answer; no I/O. Raises only MalformedAnswer."""
         return understand(answer, self._context.timezone)
 
     def _confirm(self) -> None:
-        """The caller is done with the answer it had last; a capture is done with its last answer."""
+        """The answer handed out last is done with; a capture is done with its last answer."""
         if self._unconfirmed is not None:
             mark = self._unconfirmed.capture.mark
             self._unconfirmed = None

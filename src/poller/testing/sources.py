@@ -24,6 +24,7 @@ class FakeSource:
     """
 
     kind = "fake"
+    lists_vehicles = True
 
     def __init__(self, clock: Clock, *, name: str = "fake", vins: Sequence[str] = (VIN,)) -> None:
         self.name = name
@@ -34,6 +35,7 @@ class FakeSource:
         self.listing: SourceError | None = None
         self.login = LoginState("1")
         self.fetched: list[str] = []
+        self.kept: list[Answer] = []
         self.before_answer: Callable[[], Any] | None = None
         self._last: Mapping[str, Any] = {"odometer_km": 1000, "soc_percent": 80}
 
@@ -68,6 +70,10 @@ class FakeSource:
             self._last = step
             body = json.dumps({"observed_at": now.isoformat(), "readings": step}).encode()
         return Answer(self.name, self.kind, target.vin, now, {"state": body})
+
+    def stored(self, answer: Answer) -> None:
+        """Remembered in `kept`."""
+        self.kept.append(answer)
 
     def parse(self, answer: Answer) -> Snapshot:
         """Readings as given; anything that is not such a body is malformed."""

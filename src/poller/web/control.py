@@ -12,6 +12,7 @@ import errno
 import grp
 import os
 import socket
+import stat
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -195,10 +196,20 @@ def _gone() -> PollerError:
 
 
 def _not_allowed(path: Path) -> PollerError:
+    closed = not os.access(path.parent, os.X_OK)
+    door = path.parent if closed else path
+    what = f"look into {door} for a running poller" if closed else f"talk to the running poller at {path}"
     hint = "run this as the poller's user or as root"
-    if not os.access(path.parent, os.X_OK):
-        return PollerError(f"not allowed to look into {path.parent} for a running poller", hint=hint)
-    with contextlib.suppress(OSError, KeyError):
-        group = grp.getgrgid(path.stat().st_gid).gr_name
-        hint = f"join the group {group!r} (`usermod -aG {group} $USER`, then log in again), or {hint}"
-    return PollerError(f"not allowed to talk to the running poller at {path}", hint=hint)
+    with contextlib.suppress(OSError):
+        known = door.stat()
+        if known.st_mode & (stat.S_IXGRP if closed else stat.S_IWGRP):
+            group = _group_name(known.st_gid)
+            hint = f"join the group {group} (`usermod -aG {group} $USER`, then log in again), or {hint}"
+    return PollerError(f"not allowed to {what}", hint=hint)
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

@@ -27,7 +27,7 @@ _HOUR = 3600.0
 _LIVELY = frozenset(
     [
         "charging", "charging_state", "charging_power_watts", "charging_remaining_seconds",
-        "charging_end_at", "charging_start_at", "moving", "climate_state", "climate_end_at",
+        "charging_end_at", "moving", "climate_state", "climate_end_at",
     ]
 )  # fmt: skip
 #: Seconds by which a reading lags behind the car's newest before its own age is said.

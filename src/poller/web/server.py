@@ -9,7 +9,6 @@ import socket
 from collections.abc import Sequence
 
 from poller.errors import PollerError
-from poller.runtime import log
 from poller.runtime.clock import Clock
 from poller.web.base import Daemon
 from poller.web.display import Display
@@ -84,7 +83,6 @@ class WebServer:
         if not self._sockets:
             await stop.wait()
             return
-        log.get("web").info("web.started", urls=self.urls)
         try:
             await Serving(self._app()).serve_until(stop, self._sockets)
         finally:

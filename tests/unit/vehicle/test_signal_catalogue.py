@@ -48,7 +48,9 @@ CORE = {
     "climate_state": ("climate_state", "enum", None),
     "climate_end_at": ("climate_end_timestamp_seconds", "time", None),
     "aux_battery_volts": ("aux_battery_volts", "number", None),
-    **dict.fromkeys(("software_version", "head_unit", "model", "brand", "year", "drive_train"), (None, "text", None)),
+    **dict.fromkeys(
+        ("software_version", "head_unit", "model", "brand", "year", "drive_train"), (None, "text", None)
+    ),
 }
 
 

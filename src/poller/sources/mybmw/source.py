@@ -35,6 +35,7 @@ class MyBmwSource:
     """
 
     kind = KIND
+    lists_vehicles = True
 
     def __init__(
         self, name: str, settings: MyBmwSettings, context: SourceContext, *, timeout: float = TIMEOUT
@@ -124,6 +125,9 @@ class MyBmwSource:
         if charging is not None:
             bodies["charging_settings"] = charging
         return Answer(self.name, KIND, target.vin, received_at, bodies)
+
+    def stored(self, _answer: Answer) -> None:
+        """Nothing to forget: the next poll asks anew."""
 
     def parse(self, answer: Answer) -> Snapshot:
         """Understand an answer; no I/O. Raises only MalformedAnswer."""
