@@ -3,6 +3,8 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   "$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v "$$p" && break; done)
 ARGS ?=
+# Seconds that `make test` may take.
+BUDGET ?= 180
 SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 DOCKER ?= docker
 IMAGE ?= bmw-poller
@@ -21,7 +23,7 @@ demo: $(RUNTIME) ## the daemon against simulated cars; prints the page's address
 	$(BIN)/poller demo $(ARGS)
 
 test: $(DEV) ## all tests, below three minutes on two cores
-	$(BIN)/pytest -q -n 2 --timeout 90 --session-timeout 180 $(ARGS)
+	$(BIN)/pytest -q -n 2 --timeout 150 --session-timeout $(BUDGET) $(ARGS)
 
 soak: $(DEV) ## the same promises at full size, in random order of faults; SEED=… repeats a run
 	@echo "seed: $(SEED)   (again: make soak SEED=$(SEED))"

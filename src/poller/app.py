@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import Json, parse_time
 from poller.web.readiness import reasons
 
+#: Real seconds that a look into the journal may take before the status does without.
+PATIENCE = 5.0
 #: Failures that the page remembers, so that successes do not wash them away.
 REMEMBERED_FAILURES = 20
 
@@ -28,7 +32,7 @@ REMEMBERED_FAILURES = 20
 class App:
     """One poller over one data directory: the journal, the road, and how they stand."""
 
-    def __init__(self, loaded: Loaded, *, clock: Clock | None = None) -> None:
+    def __init__(self, loaded: Loaded, *, clock: Clock | None = None, simulated: bool = False) -> None:
         self.loaded = loaded
         self.clock: Clock = clock or SystemClock()
         self.metrics = Metrics()
@@ -38,9 +42,11 @@ class App:
         self.road = self._road(loaded)
         self.metrics.expose(self.status)
         self._started_at = self.clock.now()
+        self._refreshed_at: float | None = None
         self._stats: JournalStats | None = None
         self._journal_failure: Failure | None = None
         self._failures: list[tuple[str, Failure]] = []
+        self._simulated = simulated or self.clock.rate != 1.0
         self._jumps = 0
         self._clock_set = True
         self._logger = log.get("app")
@@ -74,15 +80,26 @@ class App:
         return Rendering(self.loaded.settings.names, location="none", vin="short")
 
     async def refresh(self) -> None:
-        """Read what status needs from the journal; a failing journal becomes part of the status."""
+        """Read what status needs from the journal; a failing journal becomes part of the status.
+
+        Ends within `PATIENCE` real seconds whatever the disk does, and reads at most once a second.
+        """
+        now = time.monotonic()
+        if self._refreshed_at is not None and now - self._refreshed_at < 1.0:
+            return
+        self._refreshed_at = now
         try:
-            for delivery in self.road.deliveries.values():
-                await delivery.refresh()
-            self._stats = await self.journal.stats()
-            self._journal_failure = None
-            self.pulse.beat("journal")
+            async with asyncio.timeout(PATIENCE):
+                for delivery in self.road.deliveries.values():
+                    await delivery.refresh()
+                self._stats = await self.journal.stats()
         except JournalError as error:
             self._journal_failure = Failure(self.clock.now(), "journal", error.message, error.hint)
+        except TimeoutError:
+            self._journal_failure = Failure(self.clock.now(), "timeout", "the journal does not answer")
+        else:
+            self._journal_failure = None
+            self.pulse.beat("journal")
 
     async def prune(self) -> None:
         """Let go of what the policy lets go, and count what a sink had not had yet."""
@@ -104,7 +121,7 @@ class App:
             recent_failures=tuple(reversed(self._failures)),
             clock_jumps=self._jumps,
             clock_set=self._clock_set,
-            simulated=self.clock.rate != 1.0,
+            simulated=self._simulated,
             progressing=not self.pulse.silent(),
         )
         return replace(status, reasons=tuple(reasons(status)))
@@ -125,7 +142,8 @@ class App:
         ):
             if differs:
                 self._logger.warning("reload.needs_restart", setting=name)
-        settings = loaded.settings.model_copy(update={"data_dir": old.data_dir, "web": old.web})
+        web = loaded.settings.web.model_copy(update={"listen": old.web.listen})
+        settings = loaded.settings.model_copy(update={"data_dir": old.data_dir, "web": web})
         self.loaded = replace(loaded, settings=settings)
         await self.road.close()
         await self.journal.register(Road.queued_names(settings))

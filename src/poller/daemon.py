@@ -7,15 +7,17 @@ import contextlib
 import functools
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from poller.app import App
 from poller.commands import TABLE
 from poller.errors import ConfigError, JournalError, PollerError
 from poller.runtime import log
 from poller.runtime.clock import Clock, SystemClock, wait
+from poller.runtime.quantities import is_loopback
 from poller.runtime.supervise import supervise
 from poller.runtime.systemd import ServiceManager
 from poller.settings import Loaded
@@ -44,8 +46,10 @@ class Daemon:
         self._reload = asyncio.Event()
         self._road_stop = asyncio.Event()
         self._road_tasks: list[asyncio.Task[None]] = []
+        self._web_tasks: list[asyncio.Task[None]] = []
         self._logger = log.get("app")
         self._web = web_server(app)
+        self._web_stop = asyncio.Event()
 
     def stop(self) -> None:
         """Stop polling, give deliveries their grace, leave the rest on disk."""
@@ -74,6 +78,7 @@ class Daemon:
             await app.open()
             await control.start()
             self._start_road()
+            self._start_web()
             tasks = self._side_tasks()
             self._manager.ready(headline(app))
             data_dir = str(app.loaded.settings.data_dir)
@@ -82,9 +87,9 @@ class Daemon:
             await self._until_stopped()
             self._manager.stopping()
             self._logger.info("app.stopping")
-            await asyncio.gather(self._stop_road(), _finish(tasks, CLOSING))
+            await asyncio.gather(self._stop_road(), self._stop_web(), _finish(tasks, CLOSING))
         finally:
-            await _finish([*tasks, *self._road_tasks], 0)
+            await _finish([*tasks, *self._road_tasks, *self._web_tasks], 0)
             self._web.close()
             await control.stop()
             await app.close()
@@ -95,13 +100,23 @@ class Daemon:
 
     def _side_tasks(self) -> list[asyncio.Task[None]]:
         app = self._app
-        runs = {"web": self._web.run, "look": self._look, "prune": self._prune}
+        runs = {"look": self._look, "prune": self._prune}
         return [
             asyncio.create_task(
                 supervise(name, run, stop=self._stop, clock=app.clock, metrics=app.metrics), name=name
             )
             for name, run in runs.items()
         ]
+
+    def _start_web(self) -> None:
+        self._web_stop = asyncio.Event()
+        app = self._app
+        serving = supervise("web", self._web.run, stop=self._web_stop, clock=app.clock, metrics=app.metrics)
+        self._web_tasks = [asyncio.create_task(serving, name="web")]
+
+    async def _stop_web(self) -> None:
+        self._web_stop.set()
+        await _finish(self._web_tasks, CLOSING)
 
     def _start_road(self) -> None:
         self._road_stop = asyncio.Event()
@@ -134,6 +149,10 @@ class Daemon:
             await self._stop_road()
             await self._app.reload(loaded)
             self._start_road()
+            # Password, names and display may have changed; the addresses stay.
+            await self._stop_web()
+            self._web = web_server(self._app, self._web.addresses)
+            self._start_web()
             self._logger.info("reload.completed", file=str(loaded.path))
         self._manager.ready(headline(self._app))
 
@@ -157,13 +176,13 @@ class Daemon:
                 self._logger.warning("prune.failed", error=error.message, hint=error.hint)
 
 
-def web_server(app: App) -> WebServer:
-    """Page, API, metrics and health as configured."""
+def web_server(app: App, listen: Sequence[tuple[str, int]] | None = None) -> WebServer:
+    """Page, API, metrics and health as configured; `listen` instead where it is bound already."""
     settings = app.loaded.settings
     web, display = settings.web, settings.display
     return WebServer(
         app,
-        listen=web.listen,
+        listen=web.listen if listen is None else listen,
         display=Display(display.units, display.zone),
         clock=app.clock,
         password=web.password.get_secret_value() if web.password else None,
@@ -184,23 +203,28 @@ async def run_daemon(
     speed: float = 1.0,
     again: Callable[[], Loaded] | None = None,
     clock: Clock | None = None,
+    simulated: bool = False,
     ready: Callable[[list[str]], None] = lambda _: None,
 ) -> None:
     """Run until SIGTERM or SIGINT; SIGHUP reloads. Raises PollerError if it cannot start."""
     if speed != 1.0:
         refuse_warping(loaded)
     os.umask(0o077)
-    daemon = Daemon(App(loaded, clock=clock or SystemClock(speed)), again=again)
+    daemon = Daemon(App(loaded, clock=clock or SystemClock(speed), simulated=simulated), again=again)
     with signals(daemon):
         await daemon.run(ready)
 
 
 def refuse_warping(loaded: Loaded) -> None:
     """Raise PollerError unless every address is loopback: a warped clock would hammer a real server."""
-    for where, url in loaded.settings.urls():
-        if not url.is_loopback:
+    settings = loaded.settings
+    asked = {f"sources.{name}": getattr(s, "base_url", None) for name, s in settings.sources.items()}
+    told = {f"sinks.{name}": s.url for name, s in settings.sinks.items() if hasattr(s, "url")}
+    harmless = {f"sources.{name}" for name, s in settings.sources.items() if s.type == "recorded"}
+    for where, url in {**asked, **told}.items():
+        if where not in harmless and not is_loopback(urlsplit(url or "").hostname or ""):
             raise PollerError(
-                f"--speed is refused: {where} is not on this machine",
+                f"--speed is refused: [{where}] does not speak to this machine only",
                 hint="a warped clock polls many times as often; use `poller demo` or `poller simulate`",
             )
 

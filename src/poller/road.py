@@ -111,7 +111,8 @@ class Road:
 
     async def close(self) -> None:
         """Close in reverse; may be called twice."""
-        for part in (*self.sources.values(), *self.live.values(), *self._queued.values()):
+        parts: list[Source | LiveSink | QueuedSink] = [*self.sources.values(), *self.live.values()]
+        for part in [*parts, *self._queued.values()]:
             with contextlib.suppress(SourceError, SinkError):
                 await part.close()
 

@@ -91,7 +91,7 @@ class Process:
         return str(urls[0])
 
     async def kill(self) -> None:
-        """kill -9; what was written to the log before is read."""
+        """Kill -9; what was written to the log before is read."""
         if self.child.returncode is None:
             self.child.send_signal(signal.SIGKILL)
         await self.child.wait()
@@ -181,4 +181,3 @@ async def rehearsal(tmp_path: Path) -> AsyncIterator[Rehearsal]:
         yield world
         for process in world.processes:
             await process.kill()
-

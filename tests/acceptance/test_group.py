@@ -25,7 +25,9 @@ def as_user(user, group, command):
     """
     steps = ["mount -t tmpfs tmpfs /mnt"]
     for number, root in enumerate(dict.fromkeys([Path(sys.base_prefix), Path(sys.prefix), Path.cwd()])):
-        hidden = next((folder for folder in reversed(root.parents) if not folder.stat().st_mode & 0o001), None)
+        hidden = next(
+            (folder for folder in reversed(root.parents) if not folder.stat().st_mode & 0o001), None
+        )
         if hidden is not None:
             steps += [
                 f"mkdir /mnt/{number}",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 
 import httpx
 import pytest
@@ -12,13 +13,18 @@ from poller.simulator.faults import Fault
 WITHIN = 6.0
 
 
+async def eventually(condition, within=10):
+    """Wait for something that another process does to the servers here; fails after `within` seconds."""
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.01)  # noqa: ASYNC110  # what the servers count sends no event
+
+
 async def poll_under_way(rehearsal):
     rehearsal.cloud.faults.add(Fault(path_prefix="/eadrax-vcs/v4", kind="slow", seconds=20, count=1))
     daemon = await rehearsal.start("run")
     await daemon.until("app.started")
-    async with asyncio.timeout(10):
-        while not rehearsal.cloud.requests["/eadrax-vcs/v4/vehicles/state"]:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: rehearsal.cloud.requests["/eadrax-vcs/v4/vehicles/state"])
     return daemon
 
 
@@ -26,9 +32,7 @@ async def delivery_under_way(rehearsal):
     rehearsal.axiom.plan(axiom.slow(20))
     daemon = await rehearsal.start("run")
     await daemon.until("poll.completed")
-    async with asyncio.timeout(10):
-        while not rehearsal.axiom.requests:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: rehearsal.axiom.requests)
     return daemon
 
 
@@ -77,3 +81,21 @@ async def test_metrics_of_cars_and_daemon_are_served(rehearsal):
         text = (await client.get(await daemon.page() + "metrics")).text
     assert "vehicle_odometer_meters{" in text
     assert 'poller_polls_total{source="bmw"}' in text
+
+
+async def test_a_reload_takes_a_good_file_and_refuses_a_bad_one(rehearsal):
+    daemon = await rehearsal.start("run")
+    page = await daemon.page()
+    good = rehearsal.config.read_text()
+    rehearsal.config.write_text(good + "\n[sinks.broken]\ntype = 'no_such_kind'\n")
+    daemon.child.send_signal(signal.SIGHUP)
+    refused = await daemon.until("reload.refused")
+    assert "sinks.broken.type" in str(refused["problems"])
+    rehearsal.config.write_text(good + "\n[sinks.more]\ntype = 'json_files'\ndirectory = 'more'\n")
+    daemon.child.send_signal(signal.SIGHUP)
+    await daemon.until("reload.completed")
+    polled = len(daemon.acknowledged())
+    await daemon.until("poll.completed", count=polled + 2)
+    assert await daemon.terminate(within=WITHIN) == 0
+    assert list((rehearsal.folder / "data" / "more").rglob("*.json"))
+    assert page

@@ -301,6 +301,7 @@ async def test_what_the_journal_could_not_settle_is_owed_and_not_sent_again(benc
     assert len(bench.sink.batches) == 1
     assert bench.sink.ids == ids
     assert (await bench.journal.backlog(SINK)).records == 0
+    assert bench.delivery.status().failure is None
 
 
 async def _settle_on_a_full_disk(*_args, **_more) -> bool:

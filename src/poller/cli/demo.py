@@ -9,8 +9,6 @@ from typing import Annotated
 
 import typer
 
-from poller.cli import options
-
 _CONFIG = """\
 # Written by `poller demo`. Everything here is simulated: two cars, their maker's cloud, and Axiom.
 data_dir = "data"
@@ -93,21 +91,31 @@ async def _demo(folder: Path, listen: str, speed: float, seed: int) -> None:
         serve(FakeAxiom(clock=clock)) as axiom,
     ):
         mini, other = garage.vins
-        folder.mkdir(parents=True, exist_ok=True)
-        config = folder / "config.toml"
         text = _CONFIG.format(
             listen=_free(listen), mini=mini, other=other, other_name=OTHER_NAME, user=USER, cloud=cloud,
             axiom=axiom, token=TOKEN,
         )  # fmt: skip
-        config.write_text(text)
-        config.chmod(0o600)
+        config = _written(folder, text)
         loaded = load(config)
         log.configure(loaded.settings.log.level, loaded.settings.log.format)
         await _log_in(config)
         await run_daemon(
-            loaded, clock=clock, ready=lambda urls: _announce(urls, folder, speed), again=lambda: load(config)
+            loaded,
+            clock=clock,
+            simulated=True,
+            ready=lambda urls: _announce(urls, folder, speed),
+            again=lambda: load(config),
         )
     typer.echo("The demo is over.")
+
+
+def _written(folder: Path, text: str) -> Path:
+    """The configuration of the demo, for its user to look at."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "config.toml"
+    config.write_text(text)
+    config.chmod(0o600)
+    return config
 
 
 async def _log_in(config: Path) -> None:

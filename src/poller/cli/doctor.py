@@ -47,6 +47,7 @@ def road(report: dict[str, Any]) -> list[tuple[bool, str]]:
             text += f" ({source['hint']})"
         found.append((not source["error"], f"source {source['name']}: {text}"))
     found += [
-        (not sink["error"], f"sink {sink['name']}: {sink['error'] or 'delivered'}") for sink in report["sinks"]
+        (not sink["error"], f"sink {sink['name']}: {sink['error'] or 'delivered'}")
+        for sink in report["sinks"]
     ]
     return found

@@ -86,7 +86,8 @@ class Delivery:
         self._streak = Streak()
         self._opened = False
         self._work: _Work | None = None
-        self._owed: Callable[[], Awaitable[None]] | None = None
+        #: What the sink has finished and the journal does not know yet.
+        self._owed: tuple[_Work, Settlement] | None = None
         self._resume_at = 0.0
         self._failed_attempts = 0
         self._status = SinkStatus(
@@ -175,15 +176,16 @@ class Delivery:
         if not self._opened:
             await self._sink.open()
             self._opened = True
-        await self._pay()
-        self._work = work = await self._next_work()
-        if work is None:
-            return None
-        settlement = await self._deliver(work)
-        if settlement is None:
-            return BREATH
-        self._owed = partial(self._book, work, settlement)
-        await self._pay()
+        if self._owed is None:
+            self._work = work = await self._next_work()
+            if work is None:
+                return None
+            settlement = await self._deliver(work)
+            if settlement is None:
+                return BREATH
+            self._owed = (work, settlement)
+        work, settlement = self._owed
+        await self._pay(work, settlement)
         return self._conclude(work, settlement) if work.records else 0.0
 
     async def _next_work(self) -> _Work | None:
@@ -213,24 +215,23 @@ class Delivery:
             settlement = await self._sink.deliver(rendered)
         except BatchRefused as error:
             self._count_failure(error)
-            if error.sent > 1:
-                self._pace.refused(error.sent)
+            if (sent := min(error.sent, len(rendered))) > 1:
+                self._pace.refused(sent)
                 return None
             settlement = Settlement(1, {0: error.message})
         _check(settlement, len(rendered))
         return self._streak.admit(settlement) if work.queued else settlement
 
-    async def _pay(self) -> None:
+    async def _pay(self, work: _Work, settlement: Settlement) -> None:
         """Settle what a sink has finished, whatever comes between; after a JournalError it stays owed."""
-        if self._owed is None:
-            return
-        booking = asyncio.ensure_future(self._owed())
+        booking = asyncio.ensure_future(self._book(work, settlement))
         try:
             await asyncio.shield(booking)
-        except asyncio.CancelledError:
+        finally:
+            # Cancelled or not: progress that was made is never forgotten.
             await asyncio.wait({booking})
-            raise
-        self._owed = None
+            if booking.exception() is None:
+                self._owed = None
 
     async def _book(self, work: _Work, settlement: Settlement) -> None:
         if work.records and not settlement.done:

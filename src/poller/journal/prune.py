@@ -9,16 +9,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
-from typing import Final
 
 from poller.journal.base import Pruned
 from poller.journal.codec import DAY_MS, day_of, from_ms, to_ms
 from poller.journal.queries import SQL
 from poller.journal.room import Room
 from poller.runtime import log
-
-#: Rows deleted in one transaction at most: appends wait no longer than that.
-ROWS: Final = 1000
 
 logger = log.get("journal")
 
@@ -30,6 +26,12 @@ class Swept:
     records: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     finished: bool = False
+
+    def add(self, more: Swept) -> None:
+        """Count `more` in."""
+        self.records += more.records
+        self.dropped += more.dropped
+        self.finished = more.finished
 
 
 class Pruner:
@@ -63,13 +65,12 @@ class Pruner:
     def sweep(self, db: sqlite3.Connection, day: int) -> Swept:
         """One transaction's share of deleting a day; `note` it after the commit."""
         self._forget()
-        return _sweep(db, day, self._positions(db))
+        return _sweep(db, day, self._room.rows, self._positions(db))
 
-    def note(self, swept: Swept, day: int) -> None:
-        """Add to the tally what is deleted for good, and say what a sink will miss."""
+    def note(self, day: int, swept: Swept) -> None:
+        """Add to the tally a day that is gone for good, and say what a sink will miss."""
         with self._guard:
-            self._untold.records += swept.records
-            self._untold.dropped += swept.dropped
+            self._untold.add(swept)
         if swept.dropped:
             date = from_ms(day * DAY_MS).date().isoformat()
             logger.warning("record.dropped", day=date, sinks=dict(swept.dropped))
@@ -81,17 +82,24 @@ class Pruner:
         return Pruned(untold.records, dict(untold.dropped))
 
     def relieve(self, db: sqlite3.Connection) -> bool:
-        """Drop the oldest day at once, the present one if it must be; False if that is not allowed."""
+        """Drop the oldest day at once, the present one if it must be; False if that is not to be."""
         (day,) = db.execute(SQL["day_first"]).fetchone()
         if day is None or self._room.policy.when_full != "drop_oldest":
             return False
-        swept = Swept()
-        while not swept.finished:
-            db.execute("BEGIN IMMEDIATE")
-            self._room.admit(db, self._room.measure(db), appending=False)
-            swept = self.sweep(db, day)
-            db.execute("COMMIT")
-            self.note(swept, day)
+        limits = self._room.measure(db)
+        if limits is not None and limits.spare > limits.appends // 2:
+            # What does not fit into half a journal must not cost the other half.
+            return False
+        gone = Swept()
+        try:
+            while not gone.finished:
+                db.execute("BEGIN IMMEDIATE")
+                self._room.admit(db, self._room.measure(db), appending=False)
+                swept = self.sweep(db, day)
+                db.execute("COMMIT")
+                gone.add(swept)
+        finally:
+            self.note(day, gone)
         return True
 
     def _delivered(self, db: sqlite3.Connection, day: int) -> bool:
@@ -104,28 +112,23 @@ class Pruner:
         return {sink: at for sink, at in db.execute(SQL["cursor_all"]).fetchall() if sink in sinks}
 
 
-def _sweep(db: sqlite3.Connection, day: int, positions: dict[str, int]) -> Swept:
+def _sweep(db: sqlite3.Connection, day: int, rows: int, positions: dict[str, int]) -> Swept:
     # In this order a crash, or an append in between, never leaves an answer without its bodies.
     swept = Swept()
-    seqs = [seq for (seq,) in db.execute(SQL["day_records"], (day, ROWS))]
+    seqs = [seq for (seq,) in db.execute(SQL["day_records"], (day, rows))]
     db.executemany(SQL["record_drop"], [(seq,) for seq in seqs])
     swept.records = len(seqs)
     for sink, position in positions.items():
         waiting = len(seqs) - bisect_right(seqs, position)
         if waiting:
             swept.dropped[sink] = waiting
-    left = ROWS - len(seqs)
+    left = rows - len(seqs)
     for found, drop in (("day_answers", "answer_drop"), ("day_bodies", "body_drop")):
         if left:
-            rows = db.execute(SQL[found], (day, left)).fetchall()
-            db.executemany(SQL[drop], rows)
-            left -= len(rows)
+            keys = db.execute(SQL[found], (day, left)).fetchall()
+            db.executemany(SQL[drop], keys)
+            left -= len(keys)
     if left:
         db.execute(SQL["shelves_drop"], (day,))
         swept.finished = True
     return swept
-
-
-def checkpoint(db: sqlite3.Connection) -> None:
-    """Fold the write-ahead log into the file and cut it to nothing."""
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

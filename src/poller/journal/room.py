@@ -17,8 +17,10 @@ _UNLIMITED: Final = 4294967294
 _LOG_BYTES: Final = 6 * 2**20
 _LOG_SHARE: Final = 8
 #: Pages that only settling, pruning and remembering may use: at the limit UPDATE works but INSERT fails.
-_RESERVE: Final = 256
-_RESERVE_SHARE: Final = 32
+_RESERVE: Final = 1024
+_RESERVE_SHARE: Final = 16
+#: Rows that one transaction may touch at most: bounds its wait, its memory and its part of the log.
+_ROWS: Final = 1000
 #: Pages that must have come free before a full journal counts as having room again.
 _WORTH_TRYING: Final = 16
 
@@ -57,6 +59,11 @@ class Room:
         self._path = path
         self.policy = policy
         self._refused: _Refused | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows one transaction may touch; fewer where the log's share is small."""
+        return max(16, min(_ROWS, self._log_bytes() // PAGE))
 
     def prepare(self, db: sqlite3.Connection) -> None:
         """Keep the write-ahead log within its share."""

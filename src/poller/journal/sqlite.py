@@ -24,10 +24,10 @@ from poller.journal.append import Appender
 from poller.journal.base import Backlog, Batch, DeadLetter, Entry, JournalStats, Policy, Pruned, Rejected
 from poller.journal.codec import to_ms
 from poller.journal.faults import Damaged, Fault, explain, fault_of
-from poller.journal.prune import Pruner, checkpoint
+from poller.journal.prune import Pruner, Swept
 from poller.journal.reader import Reader
 from poller.journal.room import Room
-from poller.journal.store import Store, is_damaged
+from poller.journal.store import Store, fold, is_damaged
 from poller.journal.writer import Aides, Duty, Writer
 from poller.runtime.clock import Clock
 from poller.vehicle.records import Record
@@ -164,7 +164,7 @@ class SqliteJournal:
             await self._drop_day(day)
             pruned = True
         if pruned:
-            await self._writer.run(checkpoint, Duty.ALONE)
+            await self._writer.run(fold, Duty.ALONE)
         return self._pruner.tell()
 
     async def stats(self) -> JournalStats:
@@ -174,12 +174,13 @@ class SqliteJournal:
         )
 
     async def _drop_day(self, day: int) -> None:
-        # Transaction by transaction, so that appends get in between.
-        finished = False
-        while not finished:
-            swept = await self._writer.run(partial(self._pruner.sweep, day=day))
-            self._pruner.note(swept, day)
-            finished = swept.finished
+        gone = Swept()
+        try:
+            # Transaction by transaction, so that appends get in between.
+            while not gone.finished:
+                gone.add(await self._writer.run(partial(self._pruner.sweep, day=day)))
+        finally:
+            self._pruner.note(day, gone)
 
     async def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:
         try:

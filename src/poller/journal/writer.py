@@ -16,13 +16,10 @@ from typing import Any, Final
 from poller.errors import JournalError
 from poller.journal.faults import Fault, explain, fault_of
 from poller.journal.room import Room
-from poller.journal.store import Store, is_damaged
+from poller.journal.store import Store, fold, is_damaged, start_log_over
 from poller.runtime import log
 
 Job = Callable[[sqlite3.Connection], Any]
-
-#: Jobs in one transaction at most: bounds its memory and its part of the write-ahead log.
-MAX_GROUP: Final = 1000
 
 _FULL: Final = (logging.ERROR, "journal.filled")
 _RELIEVED: Final = (logging.INFO, "journal.relieved")
@@ -121,7 +118,7 @@ class Writer:
         while group := self._next_group():
             outcomes = self._carry_out(group)
             self._tell(loop, list(zip((task.future for task in group), outcomes, strict=True)))
-        self._close(fold=True)
+        self._close(final=True)
         self._store.release()
         self._tell(loop, [(ended, None)])
 
@@ -132,7 +129,7 @@ class Writer:
             return ()
         group = [task]
         with contextlib.suppress(Empty):
-            while task.duty is not Duty.ALONE and len(group) < MAX_GROUP:
+            while task.duty is not Duty.ALONE and len(group) < self._room.rows:
                 following = self._queue.get_nowait()
                 if following is None or following.duty is Duty.ALONE:
                     self._pushed_back.append(following)
@@ -142,26 +139,38 @@ class Writer:
 
     def _carry_out(self, group: Sequence[_Task]) -> Sequence[Any]:
         """One outcome for each task; raises nothing."""
-        renewed = False
+        met: set[Fault] = set()
         while True:
             try:
                 outcomes = self._transact(group)
             except Exception as error:  # noqa: BLE001 - every caller must be answered
-                fault = fault_of(error)
                 self._take_back()
-                if fault is Fault.FULL and self._relieve():
-                    continue
-                if fault is Fault.DAMAGED and not renewed and self._renew(str(error)):
-                    renewed = True
-                    continue
-                if fault is Fault.FULL and len(group) > 1:
-                    return [outcome for task in group for outcome in self._carry_out([task])]
-                if fault in (Fault.DISK, Fault.DAMAGED):
-                    self._close()
-                self._note_room(group, full=fault is Fault.FULL)
-                return [_Failed(explain(error)) for _ in group]
-            self._note_room(group, full=False)
-            return outcomes
+                if not self._cure(error, met):
+                    return self._give_up(group, error)
+            else:
+                self._note_room(group, full=False)
+                return outcomes
+
+    def _cure(self, error: Exception, met: set[Fault]) -> bool:
+        """Mend what can be mended; True if the group may be tried again."""
+        fault = fault_of(error)
+        first = fault not in met
+        met.add(fault)
+        if fault is Fault.DAMAGED:
+            return first and self._renew(str(error))
+        if fault is not Fault.FULL:
+            return False
+        return (first and isinstance(error, sqlite3.Error) and self._fold()) or self._relieve()
+
+    def _give_up(self, group: Sequence[_Task], error: Exception) -> Sequence[Any]:
+        fault = fault_of(error)
+        if fault is Fault.FULL and len(group) > 1:
+            # One of them may be too big, and that is not its neighbours' fault.
+            return [outcome for task in group for outcome in self._carry_out([task])]
+        if fault in (Fault.DISK, Fault.DAMAGED):
+            self._close()
+        self._note_room(group, full=fault is Fault.FULL)
+        return [_Failed(explain(error)) for _ in group]
 
     def _transact(self, group: Sequence[_Task]) -> Sequence[Any]:
         db = self._database()
@@ -203,6 +212,13 @@ class Writer:
             if self._db is not None and self._db.in_transaction:
                 self._db.execute("ROLLBACK")
 
+    def _fold(self) -> bool:
+        """Make room in the log's own file: what is folded in gives its place to what comes."""
+        try:
+            return self._db is not None and start_log_over(self._db)
+        except sqlite3.Error:
+            return False
+
     def _relieve(self) -> bool:
         try:
             return self._db is not None and self._aides.relieve(self._db)
@@ -231,12 +247,12 @@ class Writer:
             if self._room.note(self._db, full=full):
                 logger.log(*_FULL if full else _RELIEVED)
 
-    def _close(self, *, fold: bool = False) -> None:
+    def _close(self, *, final: bool = False) -> None:
         db, self._db = self._db, None
         if db is not None:
             with contextlib.suppress(sqlite3.Error):
-                if fold:
-                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                if final:
+                    fold(db)
             with contextlib.suppress(sqlite3.Error):
                 db.close()
 

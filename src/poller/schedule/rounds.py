@@ -108,14 +108,13 @@ class Rounds:
         if self._allowed() or not told:
             return None
         failure = self._status.failure
+        error, hint = (failure.message, failure.hint) if failure else (None, None)
         if self._backoff.until is None:
-            text = "a human must log in"
-            hint = f"run `poller login {self._source.name}`"
+            error = error or "a human must log in"
+            hint = hint or f"run `poller login {self._source.name}`"
         else:
-            text = f"the server asked us to wait until {rfc3339(self._backoff.until)}"
-            hint = failure.hint if failure else None
-        message = failure.message if failure else text
-        return {"error": message, "hint": hint, "reason": self._backoff.reason}
+            error = error or f"the server asked us to wait until {rfc3339(self._backoff.until)}"
+        return {"error": error, "hint": hint, "reason": self._backoff.reason}
 
     def mark_due(self) -> None:
         """The timer's call: poll soon, in the source's own task."""

@@ -53,7 +53,7 @@ class _Look:
 class RecordedSource:
     """Hands out each captured answer once, oldest first; what is new is looked for at each poll.
 
-    Implements `sources.base.Source`. An answer counts as handed out when the next one is asked for:
+    Implements `sources.base.Source`. An answer counts as handed out once it is stored:
     by then the caller has kept it. A crash before that hands it out again, with the same record id.
     A capture that cannot be used is a target without a VIN, whose `fetch` says why; once.
     """

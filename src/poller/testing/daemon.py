@@ -28,6 +28,9 @@ class StillDaemon:
         self.registries = registries
         self.rendering = rendering or Rendering({}, location="none", vin="short")
 
+    async def refresh(self) -> None:
+        """It stands still."""
+
     def status(self) -> DaemonStatus:
         """What was given, judged by the real rules."""
         return replace(self.current, reasons=reasons(self.current))

@@ -12,10 +12,14 @@ from poller.vehicle.privacy import Rendering
 
 
 class Daemon(Protocol):
-    """The running poller, seen from its web pages. Everything here is cheap and does no I/O."""
+    """The running poller, seen from its web pages. Everything but `refresh` is cheap and does no I/O."""
+
+    async def refresh(self) -> None:
+        """Bring the status up to date with the journal; at most a moment, whatever the disk does."""
+        ...
 
     def status(self) -> DaemonStatus:
-        """How everything stands now, `reasons` filled in."""
+        """How everything stands as of the last `refresh`, `reasons` filled in."""
         ...
 
     @property

@@ -67,6 +67,7 @@ class Routes:
 
     async def page(self, _request: Request) -> Response:
         """The status page."""
+        await self._daemon.refresh()
         return HTMLResponse(self._page.render(self._daemon))
 
     async def static(self, request: Request) -> Response:
@@ -81,6 +82,7 @@ class Routes:
 
     async def metrics(self, request: Request) -> Response:
         """All registries, as far as they can be had."""
+        await self._daemon.refresh()
         scrape = exposition(self._daemon.registries, request.headers.get("accept", ""))
         if scrape.failures != self._scrape_failures:
             self._scrape_failures = scrape.failures
@@ -91,7 +93,7 @@ class Routes:
         return Response(scrape.body, headers={"Content-Type": scrape.content_type})
 
     async def health(self, _request: Request) -> Response:
-        """Whether the process makes progress."""
+        """Whether the process makes progress; asks nobody, so that a hung disk cannot hang it."""
         if self._daemon.status().progressing:
             return CompactJSON({"status": "ok", "reasons": []})
         reason = "no progress: the schedule or another part of the poller has stopped"
@@ -99,12 +101,14 @@ class Routes:
 
     async def ready(self, _request: Request) -> Response:
         """Whether it does its work."""
+        await self._daemon.refresh()
         status = self._daemon.status()
         body: Json = {"status": "ready" if status.ready else "not ready", "reasons": list(status.reasons)}
         return CompactJSON(body, HTTPStatus.OK if status.ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def status(self, _request: Request) -> Response:
         """Everything about the daemon."""
+        await self._daemon.refresh()
         return CompactJSON(status_json(self._daemon))
 
     async def vehicles(self, _request: Request) -> Response:

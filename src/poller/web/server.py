@@ -52,6 +52,11 @@ class WebServer:
         self._addresses: list[tuple[str, int]] = []
 
     @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """What is listened on, once bound: port 0 has become a port."""
+        return list(self._addresses)
+
+    @property
     def urls(self) -> list[str]:
         """Where the page is, once bound; wildcard addresses are given as loopback."""
         return [f"http://{_url_host(host)}:{port}{self._base_path}/" for host, port in self._addresses]

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import httpx
 
-from poller.errors import SinkError, SinkUnavailable
+from poller.errors import BatchRefused, SinkError, SinkUnavailable
 from poller.runtime import log
 from poller.runtime.redact import MASK
 from poller.runtime.tls import shared_context
@@ -72,7 +72,8 @@ class AxiomSink:
         try:
             settlement = settle(reply, times, self._clock.now())
         except SinkError as error:
-            self._note_failure(reply, error.message)
+            if not (isinstance(error, BatchRefused) and error.sent > 1):
+                self._note_failure(reply, error.message)
             raise
         if settlement.rejected:
             self._note_failure(reply, f"{len(settlement.rejected)} of {len(times)} events refused")
@@ -113,7 +114,7 @@ class AxiomSink:
     def _note_failure(self, reply: Reply, message: str) -> None:
         """Log the first of the same failures in a row, with what Axiom's support asks for."""
         if self._failing != reply.status:
-            self._log.warning("ingest.failed", status=reply.status, trace=reply.trace, error=message)
+            self._log.info("ingest.failed", status=reply.status, trace=reply.trace, error=message)
         self._failing = reply.status
 
     def _note_warnings(self, reply: Reply) -> None:

@@ -1,0 +1,54 @@
+"""docs/records.md shows what really leaves."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from poller.vehicle.answer import Answer
+from poller.vehicle.privacy import Rendering
+from poller.vehicle.records import KINDS, Record, snapshot_record
+from poller.vehicle.snapshot import SnapshotBuilder
+
+VIN = "WMW00000000000001"
+RECEIVED = datetime(2026, 11, 21, 14, 2, 3, 123000, tzinfo=UTC)
+OBSERVED = datetime(2026, 11, 21, 13, 58, tzinfo=UTC)
+EARLIER = datetime(2026, 11, 21, 6, 30, tzinfo=UTC)
+
+
+def example() -> Record:
+    builder = SnapshotBuilder("bmw", VIN, RECEIVED, OBSERVED)
+    builder.put("odometer_km", 45123)
+    builder.put("soc_percent", 80)
+    builder.put("charging_state", "charging")
+    builder.put("charging_end_at", datetime(2026, 11, 21, 16, 20, tzinfo=UTC))
+    builder.put("door_open", False, dimension="front_left")
+    builder.put("service_due_at", datetime(2027, 10, 1, tzinfo=UTC), dimension="brake_fluid")
+    builder.put("tire_pressure_kpa", 230, dimension="front_left", observed_at=EARLIER)
+    builder.put("latitude_degrees", 48.17718)
+    builder.put("longitude_degrees", 11.55672)
+    return snapshot_record(builder.build(), Answer("bmw", "mybmw", VIN, RECEIVED, {"state": b"{}"}))
+
+
+@pytest.fixture(scope="module")
+def blocks(pages) -> list[dict]:
+    return [json.loads(text) for info, text in pages["docs/records.md"].blocks() if info == "json"]
+
+
+def test_the_example_is_a_record_as_it_leaves(blocks) -> None:
+    assert blocks[0] == Rendering({VIN: "mini"}).render(example())
+
+
+def test_the_example_for_a_curious_sink_is_what_such_a_sink_gets(blocks) -> None:
+    rendering = Rendering({}, location="none", vin="hash", key=b"this installation")
+    assert blocks[1] == rendering.render(example())
+
+
+def test_every_key_of_the_envelope_is_in_the_table(pages, blocks) -> None:
+    amended = Record("0" * 32, "trip", VIN, "bmw", RECEIVED, None, {}, revision=2, replayed=True)
+    keys = {*blocks[0], *Rendering({}).render(amended)}
+    text = pages["docs/records.md"].text
+    assert [key for key in keys if f"\n| `{key}` |" not in text] == []
+    assert [kind for kind in KINDS if f"`{kind}`" not in text] == []
