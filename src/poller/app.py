@@ -30,7 +30,10 @@ REMEMBERED_FAILURES = 20
 
 
 class App:
-    """One poller over one data directory: the journal, the road, and how they stand."""
+    """One poller over one data directory: the journal, the road, and how they stand.
+
+    `running` is set by the daemon; a command that opens the app by itself leaves it False.
+    """
 
     def __init__(self, loaded: Loaded, *, clock: Clock | None = None, simulated: bool = False) -> None:
         self.loaded = loaded
@@ -41,6 +44,7 @@ class App:
         self.journal = SqliteJournal(settings.data_dir / "journal.db", policy_of(settings), self.clock)
         self.road = self._road(loaded)
         self.metrics.expose(self.status)
+        self.running = False
         self._started_at = self.clock.now()
         self._refreshed_at: float | None = None
         self._stats: JournalStats | None = None
@@ -180,7 +184,7 @@ class App:
         return tuple(
             replace(
                 rounds.status,
-                next_poll_at=self.road.timer.next_due(name),
+                next_poll_at=rounds.next_poll(self.road.timer.next_due(name)),
                 vehicles=tuple(sorted(map(self.rendering.slug, self.road.fleet.vins_of(name)))),
             )
             for name, rounds in self.road.rounds.items()

@@ -22,7 +22,7 @@ Command = Callable[[App, Mapping[str, Any]], Awaitable[Json]]
 
 async def status(app: App, _args: Mapping[str, Any]) -> Json:
     """Everything that the page knows."""
-    return await app.status_json()
+    return {"running": app.running, **await app.status_json()}
 
 
 async def once(app: App, _args: Mapping[str, Any]) -> Json:

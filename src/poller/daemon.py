@@ -77,6 +77,7 @@ class Daemon:
         try:
             await app.open()
             await control.start()
+            app.running = True
             self._start_road()
             self._start_web()
             tasks = self._side_tasks()

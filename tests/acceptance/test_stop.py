@@ -16,8 +16,8 @@ WITHIN = 6.0
 async def eventually(condition, within=10):
     """Wait for something that another process does to the servers here; fails after `within` seconds."""
     async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.01)  # noqa: ASYNC110  # what the servers count sends no event
+        while not condition():  # noqa: ASYNC110  # what the servers count sends no event
+            await asyncio.sleep(0.01)
 
 
 async def poll_under_way(rehearsal):

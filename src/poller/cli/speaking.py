@@ -17,11 +17,13 @@ from poller.settings import Loaded, load
 _SYSTEM = Path("/etc/poller")
 
 
-def load_and_log(config: Path | None, overrides: Mapping[str, str] | None = None) -> Loaded:
-    """Load the settings, set up logging, print warnings. Raises ConfigError."""
+def load_and_log(
+    config: Path | None, overrides: Mapping[str, str] | None = None, *, warn: bool = True
+) -> Loaded:
+    """Load the settings, set up logging, print warnings if wanted. Raises ConfigError."""
     loaded = load(config, overrides=overrides)
     log.configure(loaded.settings.log.level, loaded.settings.log.format)
-    for warning in loaded.warnings:
+    for warning in loaded.warnings if warn else ():
         print(f"poller: warning: {warning}", file=sys.stderr)
     return loaded
 
@@ -39,7 +41,8 @@ def reach(
     from poller.web.control import ControlClient, find_socket
 
     try:
-        loaded = load_and_log(config, overrides)
+        # A look at how things stand need not repeat what `run` and `check` have said.
+        loaded = load_and_log(config, overrides, warn=command == "once")
     except ConfigError:
         # A member of the daemon's group need not be allowed to read its configuration.
         path = find_socket(os.environ, None, system=True)

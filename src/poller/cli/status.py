@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from poller.cli import options
 from poller.cli.speaking import reach
+from poller.vehicle.records import parse_time
+from poller.web.display import ago, size
 
 
 def status(
@@ -19,36 +23,65 @@ def status(
         bool, typer.Option("--health", help="Only say whether all is well (exit 0 or 1).")
     ] = False,
 ) -> int:
-    """Show how sources, vehicles and sinks stand."""
+    """Show how vehicles, sources and sinks stand."""
     report = reach(config, options.overrides(data_dir), "status")
-    reasons: list[str] = report["reasons"]
+    reasons: list[str] = list(report["reasons"])
+    if health and not report["running"]:
+        reasons.insert(0, "no poller is running")
     if as_json:
         typer.echo(json.dumps(report))
     elif health:
-        typer.echo("ready" if not reasons else "\n".join(reasons))
+        typer.echo("\n".join(reasons) or "ready")
     else:
-        for line in lines(report):
-            typer.echo(line)
+        typer.echo("\n".join(lines(report)))
     return int(bool(reasons)) if health else 0
 
 
-def lines(report: dict[str, Any]) -> list[str]:
-    """The report as a person reads it, in 80 columns."""
-    out = ["All well." if not report["reasons"] else "Needs attention:"]
-    out += [f"  - {reason}" for reason in report["reasons"]]
+def lines(report: dict[str, Any]) -> Iterator[str]:
+    """The report as a person reads it."""
+    now = parse_time(report["now"])
+    if not report["running"]:
+        yield "No poller is running; this is what its journal knows."
+    elif not report["reasons"]:
+        yield "All is well."
+    yield from (f"! {reason}" for reason in report["reasons"] if report["running"])
+    for vehicle in report["vehicles"]:
+        yield f"vehicle {vehicle['vehicle']}: {_vehicle(vehicle, now)}"
     for source in report["sources"]:
-        out.append(f"source {source['name']} ({source['kind']}): {source['state']}")
-        out.append(f"  last success {source['last_success_at'] or 'never'}")
-        out.append(f"  next poll    {source['next_poll_at'] or '-'}")
+        next_poll = f", next poll {_when(source['next_poll_at'], now)}" if source["next_poll_at"] else ""
+        last = _when(source["last_success_at"], now)
+        state = source["state"].replace("_", " ")
+        yield f"source {source['name']} ({source['kind']}): {state}, last answer {last}{next_poll}"
     for sink in report["sinks"]:
-        state = "live" if sink["live"] else f"{sink['backlog']} waiting, {sink['dead_letters']} dead letters"
-        out.append(f"sink {sink['name']} ({sink['kind']}): {state}")
-        if sink["held"]:
-            out.append(f"  held: {sink['held']}")
-    journal = report["journal"]
-    out.append(f"journal {journal['size'] / 2**20:.1f} MiB, {journal['disk_free'] / 2**30:.1f} GiB free")
+        yield f"sink {sink['name']} ({sink['kind']}): {_sink(sink, now)}"
+    yield from _journal(report["journal"])
+
+
+def _vehicle(vehicle: dict[str, Any], now: datetime) -> str:
+    parts = [vehicle["model"]] if vehicle.get("model") else []
+    parts.append(f"car reported {_when(vehicle.get('observed_at'), now)}")
+    return ", ".join(parts)
+
+
+def _sink(sink: dict[str, Any], now: datetime) -> str:
+    if sink["held"]:
+        return f"HELD: {sink['held']}; {sink['backlog']} records waiting"
+    if sink["live"]:
+        return "live"
+    text = f"{sink['backlog']} records waiting, last delivery {_when(sink['last_success_at'], now)}"
+    return text + (f", {sink['dead_letters']} dead letters" if sink["dead_letters"] else "")
+
+
+def _journal(journal: dict[str, Any]) -> Iterator[str]:
+    yield f"journal: {size(journal['size'])}, {size(journal['disk_free'])} free on its disk"
+    if journal["quarantined"]:
+        yield f"  {journal['quarantined']} answers could not be understood: `poller dead-letters list`"
     for name, backlog in journal["orphans"]:
-        out.append(
-            f"  sink {name} is not configured any more ({backlog} records): `poller sinks forget {name}`"
-        )
-    return out
+        yield f"  sink {name} left the configuration with {backlog} records: `poller sinks forget {name}`"
+
+
+def _when(moment: str | None, now: datetime) -> str:
+    if moment is None:
+        return "never"
+    then = parse_time(moment)
+    return ago(then, now) if then <= now else f"at {then.astimezone():%H:%M:%S}"

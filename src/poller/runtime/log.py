@@ -55,6 +55,5 @@ def get(name: str, **context: Any) -> Logger:
 
 
 def _redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key, value in event.items():
-        event[key] = redact_value(key, value)
-    return event
+    # A hint that there is not says nothing.
+    return {key: redact_value(key, value) for key, value in event.items() if value is not None}

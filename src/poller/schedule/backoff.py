@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,29 +18,32 @@ LONGEST = 3600.0
 class BackOff:
     """Why and until when an account is not asked.
 
-    `until` None with `login_version` set: not before another login is stored.
+    `until` None with `login_version` set: not before another login is stored. `message` and `hint`
+    are the error's, so that a restart does not forget why.
     """
 
     failures: int = 0
     until: datetime | None = None
     reason: str = ""
     login_version: str | None = None
+    message: str = ""
+    hint: str | None = None
 
     def after(self, error: SourceError, *, now: datetime, interval: float, login_version: str) -> BackOff:
         """The back-off that follows from `error`: what the server says, else full jitter.
 
         The first failure waits for the next tick; the nth up to ``interval × 2ⁿ⁻¹`` seconds.
         """
-        failures = self.failures + 1
+        why = BackOff(self.failures + 1, reason=error.reason, message=error.message, hint=error.hint)
         if isinstance(error, LoginRequired):
-            return BackOff(failures, None, error.reason, login_version)
+            return replace(why, login_version=login_version)
         if isinstance(error, RateLimited):
-            return BackOff(failures, error.until, error.reason)
-        if failures == 1:
-            return BackOff(failures, None, error.reason)
-        ceiling = min(interval * 2 ** min(failures - 1, 10), max(LONGEST, interval))
+            return replace(why, until=error.until)
+        if why.failures == 1:
+            return why
+        ceiling = min(interval * 2 ** min(self.failures, 10), max(LONGEST, interval))
         pause = random.uniform(0, ceiling)  # noqa: S311  # not cryptography
-        return BackOff(failures, now + timedelta(seconds=pause), error.reason)
+        return replace(why, until=now + timedelta(seconds=pause))
 
     def allows(self, now: datetime, login_version: str) -> bool:
         """Whether the account may be asked now."""
@@ -50,17 +53,13 @@ class BackOff:
 
     def to_json(self) -> dict[str, Any]:
         """For the journal's memory."""
-        return {
-            "failures": self.failures,
-            "until": rfc3339(self.until) if self.until else None,
-            "reason": self.reason,
-            "login_version": self.login_version,
-        }
+        raw = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**raw, "until": rfc3339(self.until) if self.until else None}
 
     @classmethod
     def from_json(cls, raw: dict[str, Any] | None) -> BackOff:
-        """The inverse; None is no back-off."""
-        if not raw:
-            return cls()
-        until = parse_time(raw["until"]) if raw["until"] else None
-        return cls(raw["failures"], until, raw["reason"], raw["login_version"])
+        """The inverse; None is no back-off, and what a newer version wrote besides is passed over."""
+        known = {field.name: raw[field.name] for field in fields(cls) if raw and field.name in raw}
+        if known.get("until"):
+            known["until"] = parse_time(known["until"])
+        return cls(**known)

@@ -87,6 +87,10 @@ class Rounds:
             consecutive_failures=self._backoff.failures,
             state=self._state(),
         )
+        if self._backoff.failures:
+            at = self._status.last_attempt_at or self._clock.now()
+            why = Failure(at, self._backoff.reason, self._backoff.message, self._backoff.hint)
+            self._status = replace(self._status, failure=why)
 
     @property
     def status(self) -> SourceStatus:
@@ -98,6 +102,12 @@ class Rounds:
     def last_attempt(self) -> datetime | None:
         """When the source was last asked, also before a restart."""
         return self._status.last_attempt_at
+
+    def next_poll(self, due: datetime | None) -> datetime | None:
+        """When the source is asked next, if the timer says `due`; None while only a login helps."""
+        if self._backoff.login_version is not None:
+            return None
+        return max(filter(None, (due, self._backoff.until)), default=None)
 
     def told_to_wait(self) -> dict[str, Any] | None:
         """What a server or a missing login forbids now, as error, hint and reason; None: ask away.

@@ -82,6 +82,8 @@ async def test_a_rate_limit_is_respected_and_survives_a_restart(world):
     world.rounds = world.restarted()
     await world.rounds.open()
     assert world.rounds.told_to_wait()["reason"] == "rate_limited"
+    assert world.rounds.status.failure.message == "slow down"
+    assert world.rounds.next_poll(world.clock.now()) == until
     stop = asyncio.Event()
     task = asyncio.create_task(world.rounds.run(stop))
     for _ in range(4):

@@ -62,3 +62,11 @@ def test_what_cannot_work_is_said_before_anything_is_sent(url, token, words) -> 
 
 def test_the_token_is_not_in_the_endpoint_s_text() -> None:
     assert "secret" not in repr(endpoint())
+
+
+@pytest.mark.parametrize(
+    ("url", "exposed"),
+    [("http://collector.example", True), ("http://127.0.0.1:1", False), ("https://collector.example", False)],
+)
+def test_a_token_in_the_open_is_noticed(url, exposed) -> None:
+    assert endpoint(url).exposed is exposed

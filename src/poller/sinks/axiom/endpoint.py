@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from poller import __version__
 from poller.errors import SinkMisconfigured
+from poller.runtime.quantities import is_loopback
 from poller.sinks.settings import AxiomSettings
 
 #: Hosts that know only the old path; every other host is taken for an edge deployment.
@@ -27,6 +28,11 @@ class Endpoint:
     def host(self) -> str:
         """The host's name, for messages."""
         return urlsplit(self.url).hostname or ""
+
+    @property
+    def exposed(self) -> bool:
+        """Whether the token crosses a network unencrypted."""
+        return self.url.startswith("http:") and not is_loopback(self.host)
 
 
 def endpoint_of(settings: AxiomSettings) -> Endpoint:

@@ -28,7 +28,7 @@ MAX_SPAN = timedelta(days=1)
 CONNECT_TIMEOUT, TOTAL_TIMEOUT = 10.0, 60.0
 #: More of a reply is not read: 10,000 failures fit.
 MAX_REPLY = 4_000_000
-#: Codes of schema warnings that are remembered as logged.
+#: So many different warnings are logged at most.
 MAX_WARNINGS = 500
 
 
@@ -56,6 +56,10 @@ class AxiomSink:
     async def open(self) -> None:
         """Make the client; may be called again. Raises SinkMisconfigured; sends nothing."""
         endpoint = endpoint_of(self._settings)
+        if endpoint.exposed and self._first_time("token.exposed"):
+            self._log.warning(
+                "token.exposed", host=endpoint.host, hint="use https: anybody between can read it"
+            )
         await self.close()
         self._endpoint = endpoint
         self._client = httpx.AsyncClient(
@@ -120,9 +124,15 @@ class AxiomSink:
     def _note_warnings(self, reply: Reply) -> None:
         """A locked schema stores an event without some fields, and says so in a 200."""
         for code, text in warnings(reply):
-            if code not in self._warned and len(self._warned) < MAX_WARNINGS:
-                self._warned.add(code)
+            if self._first_time(code):
                 self._log.warning("schema.warned", code=code, message=text, trace=reply.trace)
+
+    def _first_time(self, code: str) -> bool:
+        """Whether a warning is to be logged: once each, and not for ever new ones."""
+        fresh = code not in self._warned and len(self._warned) < MAX_WARNINGS
+        if fresh:
+            self._warned.add(code)
+        return fresh
 
 
 def _request(records: Sequence[Rendered]) -> tuple[bytes, list[str]]:
