@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 
-.PHONY: help demo test soak system check fix coverage docs lock image clean
+.PHONY: help demo test soak system bench check fix coverage docs lock image clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -31,6 +31,10 @@ soak: $(DEV) ## the same promises at full size, in random order of faults; SEED=
 
 system: $(DEV) ## tests that need real systemd, Prometheus, a container engine or a browser
 	$(BIN)/pytest -m system -rs $(ARGS)
+
+bench: $(RUNTIME) ## speed as ratios in one run: the journal, one poll beside one program per poll
+	$(BIN)/python bench/journal.py
+	$(BIN)/python bench/start.py
 
 check: $(DEV) ## linter, formatter, types, direction of imports, freshness of the locks
 	$(BIN)/ruff check

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from journal_damage import break_page_of
 
 from poller.errors import JournalError
 from poller.journal.base import Entry, Policy
@@ -157,6 +158,13 @@ class TestSalvage:
             assert taken.lost or (taken.records, taken.answers) == (COUNT, COUNT), page
             if page not in leading:
                 assert min(taken.records, taken.answers) > COUNT // 3, page
+
+    async def test_both_sides_of_a_broken_page_come_back(self, old, into):
+        break_page_of(old, "records")
+        taken = await salvage(old, into)
+        assert taken.records >= COUNT - 60
+        assert taken.lost == COUNT - taken.records
+        assert await records_in(into) > {record_number(0).id, record_number(COUNT - 1).id}
 
     async def test_broken_rows_are_counted(self, old, into):
         db = sqlite3.connect(old)

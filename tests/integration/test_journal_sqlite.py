@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from journal_damage import break_page_of
 
 from poller.errors import JournalError, JournalLocked
 from poller.journal import place
@@ -68,22 +69,6 @@ async def fill(path: Path, count: int, *sinks: str) -> None:
     entries = [snapshot_number(number) for number in range(count)]
     await asyncio.gather(*(journal.append(Entry(answer=a, records=[r])) for a, r in entries))
     await journal.close()
-
-
-def break_page_of(path: Path, table: str) -> None:
-    """Overwrite a page in the middle of a table's or an index's rows with noise."""
-    db = sqlite3.connect(path)
-    pages = [page for (page,) in db.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,))]
-    db.close()
-    with path.open("r+b") as file:
-        file.seek((pages[0] - 1) * 4096)
-        root = file.read(4096)
-        assert root[0] in (2, 5), "the table must have grown beyond one page"
-        cells = int.from_bytes(root[3:5], "big")
-        middle = int.from_bytes(root[12 + 2 * (cells // 2) :][:2], "big")
-        child = int.from_bytes(root[middle : middle + 4], "big")
-        file.seek((child - 1) * 4096)
-        file.write(b"\xa5" * 4096)
 
 
 def commits(path: Path) -> int:
@@ -236,6 +221,18 @@ class TestGroupCommit:
         await asyncio.gather(task, return_exceptions=True)
         assert await opened.append(Entry(records=[record_number(2)]))
 
+    async def test_after_a_failure_of_the_disk_the_file_is_opened_anew(self, opened):
+        def fail(_: sqlite3.Connection) -> None:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorname = "SQLITE_IOERR_READ"
+            raise error
+
+        before = await opened._writer.run(lambda db: db)
+        with pytest.raises(JournalError, match="IOERR_READ"):
+            await opened._writer.run(fail)
+        assert await opened._writer.run(lambda db: db) is not before
+        assert await opened.append(Entry(records=[record_number(1)]))
+
     async def test_a_bug_in_a_job_is_told_and_survived(self, opened):
         with pytest.raises(ZeroDivisionError):
             await opened._writer.run(lambda _: 1 // 0)
@@ -364,7 +361,8 @@ class TestBrokenRows:
 
 
 def set_aside(path: Path) -> list[Path]:
-    return sorted(path.parent.glob("journal.db.corrupt-*"))
+    files = sorted(path.parent.glob("journal.db.corrupt-*"))
+    return [file for file in files if not file.name.endswith(("-wal", "-shm"))]
 
 
 class TestDamage:
@@ -423,6 +421,7 @@ class TestDamage:
         break_page_of(path, "sqlite_autoindex_records_1")
         journal = SqliteJournal(path, Policy(), ManualClock())
         await journal.open(["files"])
+        assert (await journal.backlog("files")).records == MANY
         for number in range(MANY, MANY + 200):
             await journal.append(Entry(records=[record_number(number)]))
             if set_aside(path):

@@ -518,3 +518,25 @@ async def test_a_broken_token_answer_is_no_refusal(road, kind) -> None:
 def test_a_plain_path_is_what_data_dir_holds(tmp_path: Path) -> None:
     file = TokenFile(tmp_path, "mybmw:rest_of_world:0123456789ab")
     assert file.path == tmp_path / "accounts" / "mybmw-rest_of_world-0123456789ab.json"
+
+
+async def test_a_file_that_cannot_be_read_is_no_lost_login(road) -> None:
+    """Wrong permissions, say: a new login would not help, so none is asked for."""
+    source = await road.logged_in()
+    (path,) = (road.directory / "accounts").glob("*.json")
+    path.unlink()
+    path.mkdir()
+    fresh = await road.source()
+    with pytest.raises(SourceUnavailable, match="cannot be read"):
+        await fresh.targets()
+    assert source.login_state() == LoginState()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+async def test_a_login_by_root_belongs_to_the_daemons_user(road) -> None:
+    """`sudo poller login` beside a daemon that runs as somebody else."""
+    os.chown(road.directory, 1234, 1234)
+    await road.logged_in()
+    owners = {path.stat().st_uid for path in (road.directory / "accounts").rglob("*")}
+    assert owners == {1234}
+    assert (road.directory / "accounts").stat().st_uid == 1234

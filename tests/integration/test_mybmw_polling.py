@@ -7,7 +7,9 @@ import io
 import json
 import logging
 import traceback
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -26,6 +28,7 @@ from mybmw_cloud import (
 )
 
 from poller.errors import (
+    JournalFull,
     LoginRequired,
     MalformedAnswer,
     RateLimited,
@@ -36,6 +39,7 @@ from poller.errors import (
 from poller.runtime import log
 from poller.simulator.login import PASSWORD, REFRESH_TOKEN, USER
 from poller.sources.base import Target
+from poller.testing.memory import DictMemory
 
 ELECTRIC, COMBUSTION = Target("WBYTEST0000000001"), Target("WMWTEST0000000005")
 
@@ -445,3 +449,19 @@ async def test_no_secret_and_no_vin_in_any_error_or_log(road, logged, path, stat
     }
     secret = {USER, ELECTRIC.vin, "54.7211", "P1_secret", REFRESH_TOKEN, f" {PASSWORD} ", *tokens}
     assert [word for word in secret if word in said] == []
+
+
+class FullMemory(DictMemory):
+    """A memory without room."""
+
+    async def remember(self, key: str, value: Mapping[str, Any]) -> None:  # noqa: ARG002  # takes none
+        raise JournalFull
+
+
+async def test_a_full_journal_costs_requests_and_no_poll(road) -> None:
+    """Lists and profiles are then kept as long as the process lives."""
+    road.memory = FullMemory()
+    source = await listed(road)
+    await source.fetch(ELECTRIC)
+    await source.fetch((await source.targets())[0])
+    assert road.watched.counts() == {STATE: 2, PROFILE: 1, CHARGING: 2}

@@ -157,12 +157,6 @@ def fold(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
-def start_log_over(db: sqlite3.Connection) -> bool:
-    """Fold the log in but keep its place on the disk; True if there is room in it now."""
-    busy, _, _ = db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-    return not busy
-
-
 def is_damaged(db: sqlite3.Connection) -> bool:
     """Look at every page; seconds for a gigabyte."""
     try:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from poller.errors import JournalError
 from poller.journal.faults import Fault, explain, fault_of
 from poller.journal.room import Room
-from poller.journal.store import Store, fold, is_damaged, start_log_over
+from poller.journal.store import Store, fold, is_damaged
 from poller.runtime import log
 
 Job = Callable[[sqlite3.Connection], Any]
@@ -139,28 +139,22 @@ class Writer:
 
     def _carry_out(self, group: Sequence[_Task]) -> Sequence[Any]:
         """One outcome for each task; raises nothing."""
-        met: set[Fault] = set()
+        renewed = False
         while True:
             try:
                 outcomes = self._transact(group)
             except Exception as error:  # noqa: BLE001 - every caller must be answered
                 self._take_back()
-                if not self._cure(error, met):
-                    return self._give_up(group, error)
+                fault = fault_of(error)
+                if fault is Fault.FULL and self._relieve():
+                    continue
+                if fault is Fault.DAMAGED and not renewed and self._renew(str(error)):
+                    renewed = True
+                    continue
+                return self._give_up(group, error)
             else:
                 self._note_room(group, full=False)
                 return outcomes
-
-    def _cure(self, error: Exception, met: set[Fault]) -> bool:
-        """Mend what can be mended; True if the group may be tried again."""
-        fault = fault_of(error)
-        first = fault not in met
-        met.add(fault)
-        if fault is Fault.DAMAGED:
-            return first and self._renew(str(error))
-        if fault is not Fault.FULL:
-            return False
-        return (first and isinstance(error, sqlite3.Error) and self._fold()) or self._relieve()
 
     def _give_up(self, group: Sequence[_Task], error: Exception) -> Sequence[Any]:
         fault = fault_of(error)
@@ -211,13 +205,6 @@ class Writer:
         with contextlib.suppress(sqlite3.Error):
             if self._db is not None and self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-
-    def _fold(self) -> bool:
-        """Make room in the log's own file: what is folded in gives its place to what comes."""
-        try:
-            return self._db is not None and start_log_over(self._db)
-        except sqlite3.Error:
-            return False
 
     def _relieve(self) -> bool:
         try:

@@ -155,7 +155,6 @@ class Auth:
         async with self._file.lock(self._clock):
             before = await asyncio.to_thread(self._file.read)
             blank = self._blank(before, taken)
-            await asyncio.to_thread(self._file.path.parent.mkdir, mode=0o700, parents=True, exist_ok=True)
             if taken is None:
                 grant = await self._password_grant(blank, captcha_token)
             else:
