@@ -24,7 +24,7 @@ from poller.vehicle.records import Record
 
 SINKS = ("files", "axiom")
 #: Examples and steps of a plain run; `make soak` takes ten times as many examples.
-EXAMPLES, STEPS = 12, 30
+EXAMPLES, STEPS = 8, 30
 DAYS = 4
 
 sinks = st.sampled_from(SINKS)

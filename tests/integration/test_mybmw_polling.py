@@ -333,6 +333,19 @@ async def test_failing_charging_settings_never_cost_the_snapshot(road, status) -
     assert "charging_settings" in (await source.fetch(ELECTRIC)).bodies
 
 
+@pytest.mark.parametrize("path", [CHARGING, PROFILE])
+async def test_a_rate_limit_met_beside_the_state_holds_for_the_whole_account(road, path) -> None:
+    """The snapshot is kept, and nobody is asked again before the server's time."""
+    source = await listed(road)
+    road.watched.fail(path, 429, '{"message": "Try again in 600 seconds."}', times=None)
+    assert "state" in (await source.fetch(ELECTRIC)).bodies
+    asked = len(road.watched.requests)
+    with pytest.raises(RateLimited) as limited:
+        await source.targets()
+    assert (limited.value.until - road.clock.now()).total_seconds() == pytest.approx(600, abs=1)
+    assert len(road.watched.requests) == asked
+
+
 async def test_a_failing_profile_never_costs_the_snapshot(road) -> None:
     """The last good one serves; without any, the state alone does; and it is not asked for at every poll."""
     source = await listed(road)

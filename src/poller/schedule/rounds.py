@@ -149,10 +149,12 @@ class Rounds:
             if not await self._may_collect():
                 return Outcome()
             started = self._clock.monotonic()
+            # Read before anybody is asked: a login stored meanwhile must not pass for the refused one.
+            login = self._source.login_state().version
             try:
                 await self._note_attempt()
                 outcome = await self._ask_all(stop)
-                await self._conclude(outcome)
+                await self._conclude(outcome, login)
             except JournalError as error:
                 unkept = SourceUnavailable(error.message, hint=error.hint, reason="journal")
                 self._failed(self._source, unkept)
@@ -209,7 +211,7 @@ class Rounds:
             {"at": rfc3339(now), "success": rfc3339(success) if success else None},
         )
 
-    async def _conclude(self, outcome: Outcome) -> None:
+    async def _conclude(self, outcome: Outcome, login: str) -> None:
         before = self._backoff
         error = outcome.error
         speaks_for_account = isinstance(error, RateLimited | LoginRequired)
@@ -220,7 +222,7 @@ class Rounds:
                 error,
                 now=self._clock.now(),
                 interval=self._interval,
-                login_version=self._source.login_state().version,
+                login_version=login,
             )
         if self._backoff != before:
             await self._memory.remember(self._key("backoff"), self._backoff.to_json())

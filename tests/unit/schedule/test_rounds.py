@@ -126,6 +126,16 @@ async def test_a_new_login_is_found_by_itself(world):
     await task
 
 
+async def test_a_login_stored_while_the_old_one_is_refused_is_not_overlooked(world):
+    async def log_in_elsewhere():
+        world.source.login = LoginState("2")
+
+    world.source.before_answer = log_in_elsewhere
+    world.source.script = [LoginRequired("the refresh token was refused")]
+    await world.rounds.round()
+    assert world.rounds.told_to_wait() is None
+
+
 async def test_no_overlap_when_due_twice_during_a_slow_round(world):
     gate = asyncio.Event()
     world.source.before_answer = gate.wait

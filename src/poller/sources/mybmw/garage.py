@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from poller.errors import JournalError, LoginRequired, SourceError, SourceUnavailable
+from poller.errors import JournalError, LoginRequired, RateLimited, SourceError, SourceUnavailable
 from poller.runtime import log
 from poller.runtime.clock import Clock
 from poller.sources.base import Memory
@@ -34,6 +34,8 @@ class Garage:
         self._clock = clock
         self._cache: dict[str, dict[str, Any]] = {}
         self._not_before: dict[str, datetime] = {}
+        #: The last rate limit that was met and did not stop a poll.
+        self.limited: RateLimited | None = None
         self._logger = log.get("source", source=name)
 
     async def vehicles(self) -> Mapping[str, str]:
@@ -93,7 +95,10 @@ class Garage:
         return -_KEEP < now - parse_time(held["at"]) < _KEEP
 
     def _postpone(self, key: str, event: str, error: SourceError) -> None:
-        if key not in self._not_before:
+        if isinstance(error, RateLimited):
+            self.limited = error
+        # A missing login is told once, by whoever asks for the account.
+        if key not in self._not_before and not isinstance(error, LoginRequired):
             self._logger.warning(event, reason=error.reason, error=error.message)
         self._not_before[key] = self._clock.now() + _PAUSE
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from poller.errors import LoginRequired, SourceError
+from poller.errors import LoginRequired, RateLimited, SourceError
 from poller.runtime import log
 from poller.sources.base import Answer, LoginState, SourceContext, Target
 from poller.sources.mybmw.auth import Auth
@@ -104,6 +104,10 @@ class MyBmwSource:
     async def targets(self) -> Sequence[Target]:
         """The account's vehicles that the settings ask for. Raises SourceError."""
         self._require_region()
+        limited = self._garage.limited
+        if limited is not None and self._context.clock.now() < limited.until:
+            # Met where it cost no snapshot; the server's word holds for the account all the same.
+            raise limited
         vehicles = await self._garage.vehicles()
         vins = chosen(vehicles, self._settings.vins)
         self._name_unlisted(vins)
@@ -140,6 +144,8 @@ class MyBmwSource:
         try:
             body = await self._client.charging_settings(vin, brand, has_settings=has_settings)
         except SourceError as error:
+            if isinstance(error, RateLimited):
+                self._garage.limited = error
             if vin not in self._without_charging:
                 self._without_charging.add(vin)
                 self._logger.warning(
