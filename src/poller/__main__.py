@@ -15,7 +15,6 @@ def _stopped_early(_signal: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Run the command line; handlers first, because the imports below take a moment."""
     signal.signal(signal.SIGTERM, _stopped_early)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     from poller.cli.main import run
 
     sys.exit(run(sys.argv[1:]))

@@ -204,6 +204,11 @@ class TestPeek:
         assert not batch.records
         assert batch.through > batch.since
 
+    async def test_no_less_than_one(self, journal):
+        await fill(journal, 2)
+        with pytest.raises(ValueError, match="one record"):
+            await journal.peek("files", limit=0)
+
     async def test_an_unknown_sink_is_said_so(self, journal):
         for call in (
             journal.peek("nobody", limit=1),

@@ -141,6 +141,11 @@ class TestLock:
         await second.close()
         assert await opened.append(Entry(records=[record_number(1)]))
 
+    async def test_opening_twice_is_refused_and_harms_nothing(self, opened):
+        with pytest.raises(JournalError, match="open already"):
+            await opened.open(["files"])
+        assert await opened.append(Entry(records=[record_number(1)]))
+
     async def test_free_again_after_close(self, path, journal):
         await journal.open(["files"])
         await journal.close()

@@ -18,7 +18,9 @@ LogLevel = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Speed = Annotated[
     float,
-    typer.Option("--speed", min=1, help="Warp the clock N times; only with loopback addresses.", metavar="N"),
+    typer.Option(
+        "--speed", min=1, max=3600, help="Warp the clock N times; only with loopback addresses.", metavar="N"
+    ),
 ]
 
 

@@ -20,7 +20,7 @@ from poller.errors import (
 )
 from poller.journal.base import Batch, DeadLetter, Journal, Rejected
 from poller.runtime import log
-from poller.runtime.clock import Clock, wait
+from poller.runtime.clock import Clock, wait, wait_for_any
 from poller.runtime.metrics import Metrics
 from poller.runtime.pulse import Pulse
 from poller.runtime.status import Failure, SinkStatus
@@ -103,20 +103,16 @@ class Delivery:
 
         Cancel it when the grace is over: what the sink had not confirmed stays in the journal.
         """
-        stopper = asyncio.ensure_future(self._wake_on(stop))
         longest = ROUND * self._clock.rate
-        try:
-            while not stop.is_set():
-                if self._pulse is not None:
-                    self._pulse.beat(f"deliver:{self.name}")
-                self._news.clear()
-                pause = await self._turn()
-                if pause is None:
-                    await wait(self._news, self._clock, longest)
-                else:
-                    await wait(stop, self._clock, min(pause, longest))
-        finally:
-            stopper.cancel()
+        while not stop.is_set():
+            if self._pulse is not None:
+                self._pulse.beat(f"deliver:{self.name}")
+            self._news.clear()
+            pause = await self._turn()
+            if pause is None:
+                await wait_for_any((stop, self._news), self._clock, longest)
+            else:
+                await wait(stop, self._clock, min(pause, longest))
 
     async def drain(self, patience: float = PATIENCE) -> bool:
         """Deliver what is pending now, also while `run` runs; True if nothing is left.
@@ -143,10 +139,6 @@ class Delivery:
         return replace(
             self._status, retry_at=self._clock.now() + timedelta(seconds=left) if waiting else None
         )
-
-    async def _wake_on(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self._news.set()
 
     async def _turn(self) -> float | None:
         """One step, never two at a time. Seconds to wait before the next; None: nothing is pending."""
@@ -303,7 +295,7 @@ class Delivery:
                 "delivery.postponed", reason=reason, error=error.message, hint=error.hint, retry_in=pause
             )
         isolated = self._status.isolated
-        if self._work is not None and self._pace.failures_alone >= SUSPECT_AFTER:
+        if self._work is not None and sent and self._pace.failures_alone >= SUSPECT_AFTER:
             record = self._work.records[0]
             isolated = f"{record.kind} {record.id}"
         self._status = replace(self._status, isolated=isolated)

@@ -43,6 +43,8 @@ def peek(
     only_changes: bool,
 ) -> Seen:
     """Up to `limit` records after the sink's cursor, oldest first."""
+    if limit < 1:
+        raise ValueError("a peek is for one record at least")
     since, replayed_to = position(db, sink)
     first = db.execute(SQL["first_after"], (since,)).fetchone()
     if first is None:

@@ -21,14 +21,16 @@ logger = log.get("journal")
 
 @dataclass(slots=True)
 class Swept:
-    """What one transaction deleted; `finished` when nothing of the day is left."""
+    """What was deleted of which days; `finished` when nothing of the last one is left."""
 
+    days: set[int] = field(default_factory=set)
     records: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     finished: bool = False
 
     def add(self, more: Swept) -> None:
         """Count `more` in."""
+        self.days |= more.days
         self.records += more.records
         self.dropped += more.dropped
         self.finished = more.finished
@@ -67,13 +69,17 @@ class Pruner:
         self._forget()
         return _sweep(db, day, self._room.rows, self._positions(db))
 
-    def note(self, day: int, swept: Swept) -> None:
-        """Add to the tally a day that is gone for good, and say what a sink will miss."""
+    def note(self, swept: Swept) -> None:
+        """Add to the tally what is gone for good, and say once what sinks will miss."""
         with self._guard:
             self._untold.add(swept)
         if swept.dropped:
-            date = from_ms(day * DAY_MS).date().isoformat()
-            logger.warning("record.dropped", day=date, sinks=dict(swept.dropped))
+            logger.warning(
+                "records.dropped",
+                first_day=_date(min(swept.days)),
+                last_day=_date(max(swept.days)),
+                sinks=dict(swept.dropped),
+            )
 
     def tell(self) -> Pruned:
         """All that was deleted since this was last asked, by whatever cause."""
@@ -99,7 +105,7 @@ class Pruner:
                 db.execute("COMMIT")
                 gone.add(swept)
         finally:
-            self.note(day, gone)
+            self.note(gone)
         return True
 
     def _delivered(self, db: sqlite3.Connection, day: int) -> bool:
@@ -112,9 +118,13 @@ class Pruner:
         return {sink: at for sink, at in db.execute(SQL["cursor_all"]).fetchall() if sink in sinks}
 
 
+def _date(day: int) -> str:
+    return from_ms(day * DAY_MS).date().isoformat()
+
+
 def _sweep(db: sqlite3.Connection, day: int, rows: int, positions: dict[str, int]) -> Swept:
     # In this order a crash, or an append in between, never leaves an answer without its bodies.
-    swept = Swept()
+    swept = Swept({day})
     seqs = [seq for (seq,) in db.execute(SQL["day_records"], (day, rows))]
     db.executemany(SQL["record_drop"], [(seq,) for seq in seqs])
     swept.records = len(seqs)

@@ -53,6 +53,11 @@ def _open(path: Path) -> Wreck:
         raise JournalError(
             f"nothing in {path} can be read: {error}", hint="restore a backup, if there is one"
         ) from error
+    except OSError as error:
+        raise JournalError(
+            f"there is no room to work beside {path}: {error.strerror}",
+            hint="copy the file, and what is named like it, to a folder with room for two of it",
+        ) from error
 
 
 async def _append(into: Journal, entries: Iterable[Entry]) -> int:

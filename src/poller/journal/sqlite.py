@@ -159,11 +159,13 @@ class SqliteJournal:
         Tells also what appends had to drop for want of room since the last call.
         """
         self._room.policy = policy
-        pruned = False
-        while (day := await self._writer.run(partial(self._pruner.next_day, now=now))) is not None:
-            await self._drop_day(day)
-            pruned = True
-        if pruned:
+        gone = Swept()
+        try:
+            while (day := await self._writer.run(partial(self._pruner.next_day, now=now))) is not None:
+                await self._drop(day, gone)
+        finally:
+            self._pruner.note(gone)
+        if gone.days:
             await self._writer.run(fold, Duty.ALONE)
         return self._pruner.tell()
 
@@ -173,14 +175,13 @@ class SqliteJournal:
             partial(stats.measure, path=self._path, room=self._room, sinks=self._store.sinks)
         )
 
-    async def _drop_day(self, day: int) -> None:
-        gone = Swept()
-        try:
+    async def _drop(self, day: int, gone: Swept) -> None:
+        finished = False
+        while not finished:
             # Transaction by transaction, so that appends get in between.
-            while not gone.finished:
-                gone.add(await self._writer.run(partial(self._pruner.sweep, day=day)))
-        finally:
-            self._pruner.note(day, gone)
+            swept: Swept = await self._writer.run(partial(self._pruner.sweep, day=day))
+            gone.add(swept)
+            finished = swept.finished
 
     async def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:
         try:

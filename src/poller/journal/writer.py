@@ -79,6 +79,8 @@ class Writer:
 
     async def start(self) -> None:
         """Open the file in the writer's thread. Raises JournalError."""
+        if self._loop is not None:
+            raise JournalError("the journal is open already")
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
         ready: asyncio.Future[None] = self._loop.create_future()

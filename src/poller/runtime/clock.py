@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Clock(Protocol):
@@ -30,11 +31,15 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks, optionally warped: at rate N a day passes in 24/N hours."""
+    """The machine's clocks, optionally warped: at rate N a day passes in 24/N hours.
 
-    def __init__(self, rate: float = 1.0) -> None:
+    `start`: what the wall clock shows now; default: the truth.
+    """
+
+    def __init__(self, rate: float = 1.0, start: datetime | None = None) -> None:
         self._rate = rate
         self._wall_zero = time.time()
+        self._start = self._wall_zero if start is None else start.timestamp()
         self._steady_zero = time.monotonic()
 
     @property
@@ -44,9 +49,7 @@ class SystemClock:
 
     def now(self) -> datetime:
         """Wall time, aware UTC; warped from the moment this clock was made."""
-        wall = time.time()
-        if self._rate != 1.0:
-            wall = self._wall_zero + (wall - self._wall_zero) * self._rate
+        wall = self._start + (time.time() - self._wall_zero) * self._rate
         return datetime.fromtimestamp(wall, UTC)
 
     def monotonic(self) -> float:
@@ -60,16 +63,19 @@ class SystemClock:
 
 async def wait(event: asyncio.Event, clock: Clock, seconds: float | None) -> bool:
     """Wait until `event` is set or `seconds` of `clock` have passed; True if it was set."""
-    if event.is_set():
-        return True
-    if seconds is None:
-        return await event.wait()
-    sleeper = asyncio.ensure_future(clock.sleep(seconds))
-    waiter = asyncio.ensure_future(event.wait())
-    try:
-        await asyncio.wait({sleeper, waiter}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (sleeper, waiter):
-            task.cancel()
-        await asyncio.gather(sleeper, waiter, return_exceptions=True)
-    return event.is_set()
+    return await wait_for_any((event,), clock, seconds)
+
+
+async def wait_for_any(events: Collection[asyncio.Event], clock: Clock, seconds: float | None) -> bool:
+    """Wait until one of `events` is set or `seconds` of `clock` (None: for ever) have passed; True if one was."""
+    if not any(event.is_set() for event in events):
+        waiters = [asyncio.ensure_future(event.wait()) for event in events]
+        sleepers = [] if seconds is None else [asyncio.ensure_future(clock.sleep(seconds))]
+        tasks: list[asyncio.Future[Any]] = [*waiters, *sleepers]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    return any(event.is_set() for event in events)

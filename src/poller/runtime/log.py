@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -17,12 +19,31 @@ Format = Literal["auto", "console", "json"]
 Logger = structlog.typing.FilteringBoundLogger
 
 
+class _Unbreakable(io.TextIOBase):
+    """A stream whose reader may go away: what has nobody to tell goes on working."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+
 def configure(level: Level = "info", style: Format = "auto", stream: TextIO | None = None) -> None:
     """Set up logging for the process, foreign libraries included (warnings and worse)."""
-    stream = stream or sys.stderr
-    console = style == "console" or (style == "auto" and stream.isatty())
+    safe: Any = _Unbreakable(stream or sys.stderr)
+    console = style == "console" or (style == "auto" and safe.isatty())
     last: Any = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=24)
+        structlog.dev.ConsoleRenderer(colors=safe.isatty(), pad_event_to=24)
         if console
         else structlog.processors.JSONRenderer(sort_keys=False, ensure_ascii=False)
     )
@@ -36,14 +57,14 @@ def configure(level: Level = "info", style: Format = "auto", stream: TextIO | No
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(safe),
         cache_logger_on_first_use=False,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(safe)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 

@@ -55,7 +55,10 @@ PERSONAL_KEYS = frozenset(
     ]
 )
 
-_VIN = re.compile(r"\b(?=[A-HJ-NPR-Z0-9]*\d)[A-HJ-NPR-Z0-9]{10}([A-HJ-NPR-Z0-9]{7})\b", re.IGNORECASE)
+#: Also between underscores, as in the name of a captured file.
+_VIN = re.compile(
+    r"(?<![a-z0-9])(?=[A-HJ-NPR-Z0-9]*\d)[A-HJ-NPR-Z0-9]{10}([A-HJ-NPR-Z0-9]{7})(?![a-z0-9])", re.IGNORECASE
+)
 _PATTERNS = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), r"\1 " + MASK),
     (re.compile(r"\b(xaat|xapt)-[\w-]+"), r"\1-" + MASK),

@@ -37,9 +37,9 @@ async def supervise(
                 return
             logger.error("task.ended", hint="a task of the daemon returned early; this is a bug")
         except Exception:
+            if clock.monotonic() - started > _STEADY_AFTER:
+                pause = _FIRST_PAUSE
             logger.exception("task.failed", restart_in_seconds=pause)
         metrics.task_restarts.labels(name).inc()
-        if clock.monotonic() - started > _STEADY_AFTER:
-            pause = _FIRST_PAUSE
         await wait(stop, clock, pause)
         pause = min(pause * 2, _LONGEST_PAUSE)

@@ -17,7 +17,7 @@ from poller.errors import (
     SourceUnavailable,
 )
 from poller.runtime import log
-from poller.runtime.clock import Clock, wait
+from poller.runtime.clock import Clock, wait_for_any
 from poller.runtime.status import Failure, SourceStatus
 from poller.schedule.backoff import BackOff
 from poller.sources.base import Memory, Source, Target
@@ -147,7 +147,11 @@ class Rounds:
         """
         async with self._idle:
             if not await self._may_collect():
-                return Outcome()
+                # Not noted: it is no fault of the source, and /readyz names the journal or the clock.
+                closed = "nothing was asked: what comes could not be kept"
+                return Outcome(
+                    error=SourceUnavailable(closed, hint="`poller status` says why", reason="journal")
+                )
             started = self._clock.monotonic()
             # Read before anybody is asked: a login stored meanwhile must not pass for the refused one.
             login = self._source.login_state().version
@@ -166,13 +170,9 @@ class Rounds:
     async def _next_due(self, stop: asyncio.Event) -> None:
         """Wait for the timer, or for a new login while one is missing."""
         while not (self._due.is_set() or stop.is_set()):
-            both = asyncio.Event()
-            tasks = [asyncio.create_task(_then(event, both)) for event in (stop, self._due)]
             waiting = self._backoff.login_version is not None
-            await wait(both, self._clock, LOGIN_LOOK * self._clock.rate if waiting else None)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            look = LOGIN_LOOK * self._clock.rate if waiting else None
+            await wait_for_any((stop, self._due), self._clock, look)
             if waiting and self._allowed():
                 self._logger.info("login.found")
                 return
@@ -265,11 +265,6 @@ class Rounds:
 
     def _key(self, what: str) -> str:
         return f"{what}:{self._source.account}"
-
-
-async def _then(event: asyncio.Event, other: asyncio.Event) -> None:
-    await event.wait()
-    other.set()
 
 
 def _time(raw: Any) -> datetime | None:

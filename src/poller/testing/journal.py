@@ -102,6 +102,8 @@ class MemoryJournal:
         only_changes: bool = False,
     ) -> Batch:
         """Up to `limit` records after the sink's cursor, oldest first; changes nothing."""
+        if limit < 1:
+            raise ValueError("a peek is for one record at least")
         cursor = self._cursor(sink)
         through, found = cursor.position, []
         for row in self._after(cursor.position):

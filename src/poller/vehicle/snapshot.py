@@ -97,8 +97,8 @@ class SnapshotBuilder:
         self._readings[record_key] = Reading(accepted, observed_at or self.observed_at)
 
     def note_unknown(self, key: str, value: object) -> None:
-        """Count a vendor word that was not understood (shortened: it may be anything)."""
-        self._unknown[(key, str(value)[:40])] = None
+        """Count a vendor word that was not understood: shortened, or left out if it may be a position."""
+        self._unknown[(key, "" if BY_KEY[key].private else str(value)[:40])] = None
 
     def get(self, record_key: str) -> Value | None:
         """A value that was put before."""

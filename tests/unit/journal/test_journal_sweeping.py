@@ -106,7 +106,7 @@ def test_drops_are_told_once(db, appender, pruner):
     db.execute("INSERT INTO cursors (sink, position) VALUES ('files', 3), ('left', 0)")
     for number in range(5):
         add(db, appender, number)
-    pruner.note(DAY, pruner.sweep(db, DAY))
+    pruner.note(pruner.sweep(db, DAY))
     told = pruner.tell()
     assert (told.records, told.dropped) == (5, {"files": 2})
     assert pruner.tell().records == 0

@@ -125,7 +125,7 @@ class AxiomSink:
         """A locked schema stores an event without some fields, and says so in a 200."""
         for code, text in warnings(reply):
             if self._first_time(code):
-                self._log.warning("schema.warned", code=code, message=text, trace=reply.trace)
+                self._log.warning("schema.warned", warning=code, message=text, trace=reply.trace)
 
     def _first_time(self, code: str) -> bool:
         """Whether a warning is to be logged: once each, and not for ever new ones."""

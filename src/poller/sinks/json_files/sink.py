@@ -16,7 +16,7 @@ from poller.sinks.json_files.layouts import DailyLayout, Layout, SnapshotLayout
 from poller.sinks.json_files.names import older_than
 from poller.sinks.settings import JsonFilesSettings
 
-#: Seconds of writing after which a delivery returns with what it has: a stop must not wait for a slow disk.
+#: Real seconds of writing, then a delivery returns with what it has: a stop must not wait for a slow disk.
 SLICE = 1.0
 #: Old files deleted in one go; what is left goes after the next delivery.
 DELETED_AT_ONCE = 2000
@@ -66,7 +66,7 @@ class JsonFilesSink:
         """Nothing is held open."""
 
     def _write(self, records: Sequence[Rendered]) -> int:
-        until = self._clock.monotonic() + SLICE
+        until = self._clock.monotonic() + SLICE * self._clock.rate
         done = 0
         while done < len(records) and (not done or self._clock.monotonic() < until):
             try:
