@@ -52,7 +52,8 @@ class App:
         self._failures: list[tuple[str, Failure]] = []
         self._simulated = simulated or self.clock.rate != 1.0
         self._jumps = 0
-        self._clock_set = True
+        #: No clock is right that shows an earlier time.
+        self._earliest = parse_time(__released__)
         self._logger = log.get("app")
 
     async def open(self) -> None:
@@ -61,7 +62,7 @@ class App:
         await self.journal.open(Road.queued_names(self.loaded.settings))
         await self.road.open()
         await self.refresh()
-        self._clock_set = self._plausible_clock()
+        self._judge_clock()
 
     async def close(self) -> None:
         """Close in reverse; may be called twice."""
@@ -124,7 +125,7 @@ class App:
             journal=self._journal(),
             recent_failures=tuple(reversed(self._failures)),
             clock_jumps=self._jumps,
-            clock_set=self._clock_set,
+            clock_set=self._clock_set(),
             simulated=self._simulated,
             progressing=not self.pulse.silent(),
         )
@@ -151,6 +152,8 @@ class App:
         self.loaded = replace(loaded, settings=settings)
         await self.road.close()
         await self.journal.register(Road.queued_names(settings))
+        # Parts that are gone with the old road would be missed for ever.
+        self.pulse = Pulse(self.clock)
         self.road = self._road(self.loaded)
         await self.road.open()
         await self.refresh()
@@ -163,22 +166,24 @@ class App:
             metrics=self.metrics,
             pulse=self.pulse,
             on_jump=self._jumped,
-            clock_set=lambda: self._clock_set,
+            clock_set=self._clock_set,
         )
 
     def _jumped(self, _seconds: float) -> None:
         self._jumps += 1
         self.metrics.clock_jumps.inc()
         # NTP, or a hand: whoever set the clock while we ran, knows better than our records.
-        self._clock_set = self.clock.now() >= parse_time(__released__)
+        self._earliest = parse_time(__released__)
 
-    def _plausible_clock(self) -> bool:
+    def _judge_clock(self) -> None:
         newest = self._stats.newest_at if self._stats else None
-        floor = max(filter(None, (parse_time(__released__), newest)))
-        if self.clock.now() >= floor:
-            return True
-        self._logger.error("clock.not_set", newest_known=floor.isoformat(), hint="set the machine's clock")
-        return False
+        self._earliest = max(filter(None, (self._earliest, newest)))
+        if not self._clock_set():
+            known = self._earliest.isoformat()
+            self._logger.error("clock.not_set", newest_known=known, hint="set the machine's clock")
+
+    def _clock_set(self) -> bool:
+        return self.clock.now() >= self._earliest
 
     def _sources(self) -> tuple[SourceStatus, ...]:
         return tuple(
@@ -219,10 +224,17 @@ class App:
     def _remember_failures(self, sources: tuple[SourceStatus, ...], sinks: tuple[SinkStatus, ...]) -> None:
         for what, parts in (("source", sources), ("sink", sinks)):
             for part in parts:
-                seen = (f"{what} {part.name}", part.failure)
-                if part.failure is not None and seen not in self._failures:
-                    self._failures.append((seen[0], part.failure))
+                if part.failure is not None:
+                    self._remember(f"{what} {part.name}", part.failure)
         del self._failures[:-REMEMBERED_FAILURES]
+
+    def _remember(self, subject: str, failure: Failure) -> None:
+        """Keep a failure; one that repeats is kept once, with its latest time."""
+        if (subject, failure) in self._failures:
+            return
+        gist = (subject, failure.reason, failure.message)
+        self._failures = [(s, f) for s, f in self._failures if (s, f.reason, f.message) != gist]
+        self._failures.append((subject, failure))
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -136,10 +136,14 @@ class TestFiles:
 class TestLock:
     async def test_a_second_opener_is_told_who_was_first(self, path, opened):
         second = SqliteJournal(path, Policy(), ManualClock())
-        with pytest.raises(JournalLocked, match=rf"process {os.getpid()} on {socket.gethostname()}"):
-            await second.open(["files"])
-        await second.close()
+        for _ in range(2):
+            with pytest.raises(JournalLocked, match=rf"process {os.getpid()} on {socket.gethostname()}"):
+                await second.open(["files"])
         assert await opened.append(Entry(records=[record_number(1)]))
+        await opened.close()
+        await second.open(["files"])
+        assert await second.append(Entry(records=[record_number(2)]))
+        await second.close()
 
     async def test_opening_twice_is_refused_and_harms_nothing(self, opened):
         with pytest.raises(JournalError, match="open already"):

@@ -83,6 +83,7 @@ class Writer:
             raise JournalError("the journal is open already")
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
+        self._queue = SimpleQueue()
         ready: asyncio.Future[None] = self._loop.create_future()
         threading.Thread(target=self._live, args=(ready,), name="journal-writer", daemon=True).start()
         try:
@@ -118,7 +119,11 @@ class Writer:
             return
         self._tell(loop, [(ready, None)])
         while group := self._next_group():
-            outcomes = self._carry_out(group)
+            try:
+                outcomes = self._carry_out(group)
+            except Exception as error:  # noqa: BLE001 - a bug of ours must not leave callers waiting for ever
+                self._close()
+                outcomes = [_Failed(error) for _ in group]
             self._tell(loop, list(zip((task.future for task in group), outcomes, strict=True)))
         self._close(final=True)
         self._store.release()
@@ -140,7 +145,7 @@ class Writer:
         return group
 
     def _carry_out(self, group: Sequence[_Task]) -> Sequence[Any]:
-        """One outcome for each task; raises nothing."""
+        """One outcome for each task; expected errors are outcomes too."""
         renewed = False
         while True:
             try:

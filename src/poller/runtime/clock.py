@@ -67,7 +67,7 @@ async def wait(event: asyncio.Event, clock: Clock, seconds: float | None) -> boo
 
 
 async def wait_for_any(events: Collection[asyncio.Event], clock: Clock, seconds: float | None) -> bool:
-    """Wait until one of `events` is set or `seconds` of `clock` (None: for ever) have passed; True if one was."""
+    """As `wait`, for several events; `seconds` None: for ever."""
     if not any(event.is_set() for event in events):
         waiters = [asyncio.ensure_future(event.wait()) for event in events]
         sleepers = [] if seconds is None else [asyncio.ensure_future(clock.sleep(seconds))]

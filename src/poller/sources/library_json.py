@@ -80,18 +80,26 @@ def bodies_of(vehicle: Json) -> dict[str, bytes]:
 
     The same answer gives the same bytes whether or not it went through ``jq``. Raises MalformedAnswer.
     """
+    try:
+        text = dumps(vehicle).encode()
+    except ValueError as error:
+        raise MalformedAnswer("it holds a number that JSON cannot write") from error
     if isinstance(vehicle.get("data"), dict):
-        return {BODY: dumps(vehicle).encode()}
+        return {BODY: text}
     if isinstance(vehicle.get("state"), dict):
-        return {"state": dumps(vehicle).encode()}
+        return {"state": text}
     raise MalformedAnswer("it has neither `data` nor `state`: not an answer about a vehicle")
 
 
 def understand(answer: Answer, zone: tzinfo) -> Snapshot:
     """The snapshot of an answer with bodies as from `bodies_of`, or as from BMW. Raises MalformedAnswer."""
     if BODY in answer.bodies:
-        vehicle = read_vehicles(answer.bodies[BODY])[0]
-        answer = replace(answer, bodies=_bmw_bodies(_table(vehicle, "data"), imperial=_imperial(vehicle)))
+        try:
+            vehicle = read_vehicles(answer.bodies[BODY])[0]
+            bodies = _bmw_bodies(_table(vehicle, "data"), imperial=_imperial(vehicle))
+        except (IndexError, ValueError, RecursionError) as error:
+            raise MalformedAnswer("it is not one vehicle's answer") from error
+        answer = replace(answer, bodies=bodies)
     return parse(answer, zone)
 
 

@@ -81,7 +81,7 @@ class FakeSource:
             body = json.loads(answer.bodies["state"])
             observed_at: datetime = parse_time(body["observed_at"])
             readings = dict(body["readings"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise MalformedAnswer from error
         builder = SnapshotBuilder(answer.source, answer.vin, answer.received_at, observed_at)
         for key, value in readings.items():
