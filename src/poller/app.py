@@ -102,9 +102,11 @@ class App:
             self._journal_failure = Failure(self.clock.now(), "journal", error.message, error.hint)
         except TimeoutError:
             self._journal_failure = Failure(self.clock.now(), "timeout", "the journal does not answer")
+            return
         else:
             self._journal_failure = None
-            self.pulse.beat("journal")
+        # An error is an answer: a restart would not mend the disk.
+        self.pulse.beat("journal")
 
     async def prune(self) -> None:
         """Let go of what the policy lets go, and count what a sink had not had yet."""
@@ -124,6 +126,7 @@ class App:
             sinks=sinks,
             journal=self._journal(),
             recent_failures=tuple(reversed(self._failures)),
+            task_restarts=self.metrics.restarts,
             clock_jumps=self._jumps,
             clock_set=self._clock_set(),
             simulated=self._simulated,
@@ -138,6 +141,10 @@ class App:
         await self.refresh()
         return status_json(self)
 
+    async def admit(self, loaded: Loaded) -> None:
+        """Before a `reload`: give its new sinks their cursors. Raises JournalError; then nothing has changed."""
+        await self.journal.register(Road.queued_names(loaded.settings))
+
     async def reload(self, loaded: Loaded) -> None:
         """Swap the road for one with these settings; what needs a restart is said in the log."""
         old = self.loaded.settings
@@ -151,7 +158,6 @@ class App:
         settings = loaded.settings.model_copy(update={"data_dir": old.data_dir, "web": web})
         self.loaded = replace(loaded, settings=settings)
         await self.road.close()
-        await self.journal.register(Road.queued_names(settings))
         # Parts that are gone with the old road would be missed for ever.
         self.pulse = Pulse(self.clock)
         self.road = self._road(self.loaded)

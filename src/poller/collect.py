@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from poller.derive.base import Deriver
@@ -73,10 +73,14 @@ class Collector:
         self._metrics.polls.labels(source.name).inc()
         self._metrics.count_poll_failure(source.name, error.reason)
 
-    async def restore(self) -> None:
-        """Show what the journal holds: the newest snapshot of each vehicle, with its age."""
+    async def restore(self, sources: Collection[str]) -> None:
+        """Show what the journal holds of these sources: the newest snapshot of each vehicle, with its age.
+
+        A source that left the configuration takes its series with it.
+        """
         for record in await self._journal.newest():
-            self._fleet.update(snapshot_of(record), up=None)
+            if record.source in sources:
+                self._fleet.update(snapshot_of(record), up=None)
         for view in self._fleet.views():
             await self._publish(view.vin)
 

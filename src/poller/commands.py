@@ -10,14 +10,16 @@ from datetime import datetime
 from typing import Any
 
 from poller.app import App
-from poller.errors import ConfigError, LoginRequired, PollerError, SourceError
+from poller.errors import ConfigError, LoginRequired, MalformedAnswer, PollerError
 from poller.journal.base import DeadLetter, Entry
+from poller.runtime import log
 from poller.runtime.redact import redact
-from poller.sources import BUILDERS
 from poller.vehicle.privacy import short_vin
 from poller.vehicle.records import Json, parse_time, rfc3339, snapshot_record
 
 Command = Callable[[App, Mapping[str, Any]], Awaitable[Json]]
+
+logger = log.get("commands")
 
 
 async def status(app: App, _args: Mapping[str, Any]) -> Json:
@@ -138,16 +140,20 @@ async def _chosen(app: App, args: Mapping[str, Any]) -> list[DeadLetter]:
 
 
 async def _parse_again(app: App, letter: DeadLetter) -> bool:
+    """False where it is still not understood, or no source of its kind is configured to try it."""
     answer = letter.answer
-    source = next(
-        (s for s in app.road.sources.values() if answer is not None and s.kind == answer.kind), None
-    )
-    if answer is None or source is None:
-        known = ", ".join(BUILDERS)
-        raise PollerError(f"dead letter {letter.id} needs a configured source of its kind ({known})")
+    if answer is None:
+        return False
+    source = next((s for s in app.road.sources.values() if s.kind == answer.kind), None)
+    if source is None:
+        return False
     try:
         snapshot = source.parse(answer)
-    except SourceError:
+    except MalformedAnswer:
+        return False
+    except Exception:
+        # A bug that is still there must not keep the other letters back.
+        logger.exception("answer.unparsable", letter=letter.id)
         return False
     await app.journal.append(Entry(answer=answer, records=(snapshot_record(snapshot, answer),)))
     await app.journal.drop_dead_letters([letter.id])

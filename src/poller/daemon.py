@@ -16,7 +16,7 @@ from poller.app import App
 from poller.commands import TABLE
 from poller.errors import ConfigError, JournalError, PollerError
 from poller.runtime import log
-from poller.runtime.clock import Clock, SystemClock, wait
+from poller.runtime.clock import Clock, SystemClock, wait, wait_for_any
 from poller.runtime.quantities import is_loopback
 from poller.runtime.supervise import supervise
 from poller.runtime.systemd import ServiceManager
@@ -48,7 +48,7 @@ class Daemon:
         self._road_tasks: list[asyncio.Task[None]] = []
         self._web_tasks: list[asyncio.Task[None]] = []
         self._logger = log.get("app")
-        self._web = web_server(app)
+        self._web = web_server(app, app.loaded)
         self._web_stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -130,10 +130,7 @@ class Daemon:
 
     async def _until_stopped(self) -> None:
         while not self._stop.is_set():
-            both = asyncio.Event()
-            watchers = [asyncio.create_task(_then(event, both)) for event in (self._stop, self._reload)]
-            await both.wait()
-            await _finish(watchers, 0)
+            await wait_for_any((self._stop, self._reload), self._app.clock, None)
             if self._reload.is_set() and not self._stop.is_set():
                 self._reload.clear()
                 await self._reload_now()
@@ -144,15 +141,20 @@ class Daemon:
         self._manager.reloading()
         try:
             loaded = self._again()
+            # Password, names and display may have changed; the addresses stay.
+            web = web_server(self._app, loaded, bound=self._web.addresses)
+            await self._app.admit(loaded)
         except ConfigError as error:
             self._logger.error("reload.refused", problems=list(error.problems))
+        except JournalError as error:
+            self._logger.error("reload.refused", problems=[error.message], hint=error.hint)
         else:
+            log.configure(loaded.settings.log.level, loaded.settings.log.format)
             await self._stop_road()
             await self._app.reload(loaded)
             self._start_road()
-            # Password, names and display may have changed; the addresses stay.
             await self._stop_web()
-            self._web = web_server(self._app, self._web.addresses)
+            self._web = web
             self._start_web()
             self._logger.info("reload.completed", file=str(loaded.path))
         self._manager.ready(headline(self._app))
@@ -177,13 +179,16 @@ class Daemon:
                 self._logger.warning("prune.failed", error=error.message, hint=error.hint)
 
 
-def web_server(app: App, listen: Sequence[tuple[str, int]] | None = None) -> WebServer:
-    """Page, API, metrics and health as configured; `listen` instead where it is bound already."""
-    settings = app.loaded.settings
-    web, display = settings.web, settings.display
+def web_server(app: App, loaded: Loaded, *, bound: Sequence[tuple[str, int]] = ()) -> WebServer:
+    """Page, API, metrics and health as configured, where the app listens already.
+
+    Raises ConfigError for an impossible password hash.
+    """
+    web, display = loaded.settings.web, loaded.settings.display
     return WebServer(
         app,
-        listen=web.listen if listen is None else listen,
+        listen=app.loaded.settings.web.listen,
+        bound=bound,
         display=Display(display.units, display.zone),
         clock=app.clock,
         password=web.password.get_secret_value() if web.password else None,
@@ -259,8 +264,3 @@ async def _finish(tasks: list[asyncio.Task[None]], grace: float) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _then(event: asyncio.Event, other: asyncio.Event) -> None:
-    await event.wait()
-    other.set()

@@ -101,7 +101,7 @@ class Road:
             await source.open()
         for rounds in self.rounds.values():
             await rounds.open()
-        await self.collector.restore()
+        await self.collector.restore(self.sources)
 
     @property
     def registries(self) -> list[Registry]:

@@ -154,7 +154,7 @@ async def test_after_a_restart_the_newest_is_shown_with_its_age(world):
     before = world.fleet.view(VIN)
     await world.journal.close()
     await world.start()
-    await world.collector.restore()
+    await world.collector.restore({"fake"})
     after = world.fleet.view(VIN)
     assert after.readings == before.readings
     assert after.sources["fake"].up is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -84,7 +85,7 @@ async def _demo(folder: Path, listen: str, speed: float, seed: int) -> None:
     from poller.simulator.login import USER
     from poller.simulator.server import serve
 
-    clock = SystemClock(speed)
+    clock = SystemClock(speed, start=await _where_it_ended(folder))
     garage = demo_garage(seed)
     async with (
         serve(FakeCloud(garage, clock)) as cloud,
@@ -109,6 +110,25 @@ async def _demo(folder: Path, listen: str, speed: float, seed: int) -> None:
     typer.echo("The demo is over.")
 
 
+async def _where_it_ended(folder: Path) -> datetime | None:
+    """The newest record of the demo before this one, which ran ahead of the time; None: begin now."""
+    from poller.journal.base import Policy
+    from poller.journal.sqlite import SqliteJournal
+    from poller.runtime.clock import SystemClock
+
+    path = folder / "data" / "journal.db"
+    if not path.is_file():
+        return None
+    clock = SystemClock()
+    journal = SqliteJournal(path, Policy(), clock)
+    try:
+        await journal.open(())
+        newest = (await journal.stats()).newest_at
+    finally:
+        await journal.close()
+    return newest if newest is not None and newest > clock.now() else None
+
+
 def _written(folder: Path, text: str) -> Path:
     """The configuration of the demo, for its user to look at."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -127,9 +147,9 @@ async def _log_in(config: Path) -> None:
 
 
 def _announce(urls: list[str], folder: Path, speed: float) -> None:
-    page = urls[0]
-    typer.echo(f"The page      {page}")
-    typer.echo(f"Metrics       {page}metrics")
+    for page in urls[:1]:
+        typer.echo(f"The page      {page}")
+        typer.echo(f"Metrics       {page}metrics")
     typer.echo(f"JSON files    {folder / 'data' / 'snapshots'}")
     typer.echo(f"Configuration {folder / 'config.toml'}")
     typer.echo(f"Two simulated cars, {speed:g} times faster than real time. Ctrl-C ends it.")
@@ -144,4 +164,6 @@ def _free(listen: str) -> str:
             probe.bind((host, int(port)))
         except OSError:
             return f"{host}:0"
+        except (ValueError, OverflowError):
+            return listen  # the settings say what is wrong with it
     return listen

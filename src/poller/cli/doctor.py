@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -13,13 +14,14 @@ from poller.cli import options
 from poller.cli.speaking import load_and_log, reach
 from poller.settings import Loaded
 from poller.vehicle.records import parse_time
+from poller.web.display import size
 
 _LOW_DISK = 200 * 2**20
 
 
 def doctor(config: options.Config = None, data_dir: options.DataDir = None) -> int:
     """Ask every source and sink once, look at disk and clock, say what to mend."""
-    loaded = load_and_log(config, options.overrides(data_dir))
+    loaded = load_and_log(config, options.overrides(data_dir), warn=False)
     report = reach(config, options.overrides(data_dir), "once")
     findings = [*machine(loaded), *road(report)]
     for good, line in findings:
@@ -29,13 +31,17 @@ def doctor(config: options.Config = None, data_dir: options.DataDir = None) -> i
 
 def machine(loaded: Loaded) -> list[tuple[bool, str]]:
     """Disk and clock, as (good, line)."""
-    folder = loaded.settings.data_dir
-    free = shutil.disk_usage(folder).free
     now = datetime.now(UTC)
-    return [
-        (free > _LOW_DISK, f"disk: {free / 2**30:.1f} GiB free at {folder}"),
-        (now >= parse_time(__released__), f"clock: {now:%Y-%m-%d %H:%M} UTC"),
-    ]
+    clock = (now >= parse_time(__released__), f"clock: {now:%Y-%m-%d %H:%M} UTC")
+    return [_disk(loaded.settings.data_dir), clock]
+
+
+def _disk(folder: Path) -> tuple[bool, str]:
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return False, f"disk: {folder} cannot be looked at: {error.strerror}"
+    return free > _LOW_DISK, f"disk: {size(free)} free at {folder}"
 
 
 def road(report: dict[str, Any]) -> list[tuple[bool, str]]:

@@ -115,6 +115,12 @@ class Metrics:
         self.task_restarts = counter("poller_task_restarts_total", "Tasks restarted after a failure.", "task")
         self.clock_jumps = counter("poller_clock_jumps_total", "Jumps of the wall clock that were seen.")
 
+    @property
+    def restarts(self) -> int:
+        """Restarts of all tasks together."""
+        samples = (sample for metric in self.task_restarts.collect() for sample in metric.samples)
+        return int(sum(sample.value for sample in samples))
+
     def declare_source(self, source: str) -> None:
         """Make a source's series exist before its first poll."""
         self.polls.labels(source)

@@ -104,7 +104,7 @@ def _capture(folder: Path, files: Mapping[str, Path], main: Path, vin: str | Non
 
 def _fingerprint(capture: Capture, vin: str) -> Found:
     bodies = {what: _content(path) for what, path in capture.files.items()}
-    state = read_vehicles(bodies["state"])[0]
+    state = next(iter(read_vehicles(bodies["state"])), {})
     bodies_of(state)
     return Found(vin, _time_of(state), bodies)
 

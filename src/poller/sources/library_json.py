@@ -82,8 +82,10 @@ def bodies_of(vehicle: Json) -> dict[str, bytes]:
     """
     try:
         text = dumps(vehicle).encode()
-    except ValueError as error:
-        raise MalformedAnswer("it holds a number that JSON cannot write") from error
+    except (ValueError, RecursionError) as error:
+        raise MalformedAnswer(
+            "it holds what JSON cannot write, such as a number beyond all others"
+        ) from error
     if isinstance(vehicle.get("data"), dict):
         return {BODY: text}
     if isinstance(vehicle.get("state"), dict):

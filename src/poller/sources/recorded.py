@@ -13,6 +13,7 @@ from typing import Final
 
 from poller.errors import MalformedAnswer, SourceUnavailable
 from poller.runtime import log
+from poller.runtime.redact import redact
 from poller.sources.base import Answer, LoginState, SourceContext, Target
 from poller.sources.captured import Capture, Found, captures, named, newest_change, read
 from poller.sources.library_json import understand
@@ -93,7 +94,7 @@ class RecordedSource:
             look = await asyncio.to_thread(self._look, marks)
         except OSError as error:
             raise SourceUnavailable(
-                f"{error.filename}: {error.strerror}",
+                f"{redact(str(error.filename))}: {error.strerror}",
                 hint=f"make the folder readable, or mend `directory` under [sources.{self.name}]",
             ) from error
         self._marks.keep_only(look.present)

@@ -25,7 +25,8 @@ _BACKLOG = 128
 class WebServer:
     """Page, API, metrics and health on `listen`, pairs of host and port; an empty `listen` serves nothing.
 
-    `password`: plain or as `passwords.hash_password` makes it. `base_path`: where a reverse proxy
+    `bound`: the addresses that a server before this one had; they are taken again, whatever `listen`
+    says. `password`: plain or as `passwords.hash_password` makes it. `base_path`: where a reverse proxy
     shows us (``/car``). `allowed_hosts`: names besides addresses and localhost by which we are called.
     Raises ConfigError for an impossible password hash.
     """
@@ -37,6 +38,7 @@ class WebServer:
         listen: Sequence[tuple[str, int]],
         display: Display,
         clock: Clock,
+        bound: Sequence[tuple[str, int]] = (),
         password: str | None = None,
         base_path: str = "",
         allowed_hosts: Sequence[str] = (),
@@ -49,11 +51,11 @@ class WebServer:
         self._base_path = base_path.strip("/") and "/" + base_path.strip("/")
         self._allowed_hosts = tuple(host_of(host) for host in allowed_hosts)
         self._sockets: list[socket.socket] = []
-        self._addresses: list[tuple[str, int]] = []
+        self._addresses = list(bound)
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """What is listened on, once bound: port 0 has become a port."""
+        """What is, or is to be, listened on, once bound: port 0 has become a port."""
         return list(self._addresses)
 
     @property
@@ -69,7 +71,7 @@ class WebServer:
         if self._sockets:
             return
         try:
-            for host, port in self._listen:
+            for host, port in self._addresses or self._listen:
                 self._sockets += bind(host, port)
         except PollerError:
             self.close()

@@ -1,0 +1,156 @@
+"""The poller put together: what must hold when its configuration, its clock or its answers change."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from poller.app import App
+from poller.commands import TABLE
+from poller.daemon import Daemon
+from poller.journal.base import Entry
+from poller.runtime.pulse import LIMIT
+from poller.settings import load
+from poller.testing.clock import ManualClock
+from poller.testing.records import VIN, record_number, snapshot_number
+from poller.vehicle.answer import Answer
+
+SOURCE = '[sources.dumps]\ntype = "recorded"\ndirectory = "dumps"\n'
+FILES = '[sinks.files]\ntype = "json_files"\n'
+WEB = '[web]\nlisten = "127.0.0.1:0"\n'
+
+
+class Desk:
+    """A configuration file and the app that was made from it."""
+
+    def __init__(self, folder) -> None:
+        self.path = folder / "config.toml"
+        self.clock = ManualClock()
+        (folder / "dumps").mkdir()
+
+    def load(self, text: str):
+        self.path.write_text(f'data_dir = "data"\n{text}')
+        return load(self.path, environ={"TZ": "UTC"})
+
+    async def restart(self, text: str = SOURCE) -> App:
+        if hasattr(self, "app"):
+            await self.app.close()
+        self.app = App(self.load(text), clock=self.clock)
+        await self.app.open()
+        return self.app
+
+    async def ask(self, command: str, **args):
+        return await TABLE[command](self.app, args)
+
+
+@pytest.fixture
+async def desk(tmp_path):
+    made = Desk(tmp_path)
+    await made.restart()
+    yield made
+    await made.app.close()
+
+
+async def test_a_sink_that_a_reload_took_away_is_not_missed(desk):
+    app = await desk.restart(SOURCE + FILES)
+    app.pulse.beat("deliver:files")
+    await app.reload(desk.load(SOURCE))
+    await desk.clock.advance(2 * LIMIT)
+    assert "deliver:files" not in app.pulse.silent()
+
+
+async def test_a_clock_behind_the_newest_record_is_right_again_once_it_has_caught_up(desk):
+    """An imported answer may be a little ahead of us: nothing is polled until then, and then again."""
+    await desk.app.journal.append(Entry(records=[record_number(2)]))
+    app = await desk.restart()
+    assert not app.status().clock_set
+    report = await desk.ask("once")
+    assert report["exit_code"] == 1
+    assert "nothing was asked" in report["sources"][0]["error"]
+    await desk.clock.advance(600)
+    assert app.status().clock_set
+    assert (await desk.ask("once"))["exit_code"] == 0
+
+
+async def test_a_source_that_left_the_configuration_takes_its_vehicles_with_it(desk):
+    await desk.app.journal.append(Entry(records=[record_number(-2), record_number(-1, source="dumps")]))
+    app = await desk.restart()
+    assert list(app.fleet.view(VIN).sources) == ["dumps"]
+
+
+async def test_a_letter_that_nobody_can_read_does_not_keep_the_others_back(desk):
+    answer, _ = snapshot_number(-1)
+    orphan = Answer("old", "gone", VIN, answer.received_at, answer.bodies)
+    good = Answer(
+        "dumps", "recorded", VIN, answer.received_at, {"state": b'{"state": {"currentMileage": 7}}'}
+    )
+    for letter in (orphan, good):
+        await desk.app.journal.append(Entry(answer=letter, quarantine="not understood"))
+    report = await desk.ask("dead-letters-retry")
+    assert report == {"marked": 0, "parsed": 1, "still_malformed": 1}
+
+
+async def test_a_failure_that_repeats_is_remembered_once(desk):
+    (desk.path.parent / "dumps").rmdir()
+    for _ in range(3):
+        await desk.clock.advance(300)
+        await desk.ask("once")
+        desk.app.status()
+    [(subject, failure)] = desk.app.status().recent_failures
+    assert subject == "source dumps"
+    assert failure.at == desk.clock.now()
+
+
+class Manager:
+    """A service manager that counts how often we were ready."""
+
+    watchdog_seconds = 0.0
+
+    def __init__(self) -> None:
+        self.readies: asyncio.Queue[str] = asyncio.Queue()
+
+    def ready(self, status: str) -> None:
+        self.readies.put_nowait(status)
+
+    def status(self, _status: str) -> None: ...
+    def reloading(self) -> None: ...
+    def stopping(self) -> None: ...
+    def alive(self) -> None: ...
+
+
+@pytest.fixture
+async def running(tmp_path):
+    """A daemon in this process: (daemon, its page's address, its manager, what its file says next)."""
+    desk, manager, texts = Desk(tmp_path), Manager(), [SOURCE + WEB]
+    app = App(desk.load(texts[0]), clock=desk.clock)
+    daemon = Daemon(app, again=lambda: desk.load(texts[-1]), manager=manager)
+    urls: list[str] = []
+    task = asyncio.create_task(daemon.run(urls.extend))
+    await asyncio.wait_for(manager.readies.get(), 10)
+    yield daemon, urls[0], manager, texts
+    daemon.stop()
+    await asyncio.wait_for(task, 10)
+
+
+async def healthy(url: str) -> int:
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        return (await client.get(f"{url}healthz")).status_code
+
+
+@pytest.mark.parametrize(
+    "reloaded",
+    [
+        pytest.param(SOURCE + FILES + WEB, id="another_sink"),
+        pytest.param(SOURCE + WEB + 'password = "scrypt$3$8$1$AAAA$AAAA"\n', id="impossible_password_hash"),
+        pytest.param(SOURCE + "[web]\nlisten = 9\n", id="bad_file"),
+    ],
+)
+async def test_a_reload_good_or_bad_leaves_the_page_where_it_was(running, reloaded):
+    daemon, url, manager, texts = running
+    texts.append(reloaded)
+    for _ in range(2):
+        daemon.reload()
+        await asyncio.wait_for(manager.readies.get(), 10)
+    assert await healthy(url) == 200
