@@ -162,6 +162,7 @@ class App:
         self.pulse = Pulse(self.clock)
         self.road = self._road(self.loaded)
         await self.road.open()
+        self._refreshed_at = None
         await self.refresh()
 
     def _road(self, loaded: Loaded) -> Road:

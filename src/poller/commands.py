@@ -6,7 +6,7 @@ Each takes the opened `App` and JSON arguments and gives JSON; errors are Poller
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from poller.app import App
@@ -14,6 +14,7 @@ from poller.errors import ConfigError, LoginRequired, MalformedAnswer, PollerErr
 from poller.journal.base import DeadLetter, Entry
 from poller.runtime import log
 from poller.runtime.redact import redact
+from poller.schedule.rounds import Rounds
 from poller.vehicle.privacy import short_vin
 from poller.vehicle.records import Json, parse_time, rfc3339, snapshot_record
 
@@ -32,9 +33,10 @@ async def once(app: App, _args: Mapping[str, Any]) -> Json:
 
     What a server or a login told us to wait for is respected: it is reported, not asked again.
     """
-    sources = [await _poll_now(app, name) for name in app.road.sources]
+    road = app.road  # a reload meanwhile puts another in its place
+    sources = [await _poll_now(name, rounds) for name, rounds in road.rounds.items()]
     sinks = []
-    for name, delivery in app.road.deliveries.items():
+    for name, delivery in road.deliveries.items():
         await delivery.drain()
         left = await app.journal.backlog(name)
         shown = delivery.status()
@@ -107,8 +109,7 @@ TABLE: dict[str, Command] = {
 }
 
 
-async def _poll_now(app: App, name: str) -> Json:
-    rounds = app.road.rounds[name]
+async def _poll_now(name: str, rounds: Rounds) -> Json:
     told_to_wait = rounds.told_to_wait()
     if told_to_wait is not None:
         return {"name": name, "good": 0, "bad": 0, **told_to_wait}
@@ -176,12 +177,12 @@ def _shown(letter: DeadLetter) -> Json:
 
 def _moment(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        # Without a zone it is the machine's own time; UTC ends a little before some zones do.
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise ConfigError(
             [f"--from: cannot read {text!r}"], hint='write "2026-11-21" or "2026-11-21T14:00:00Z"'
         ) from error
-    return parse_time(text) if moment.tzinfo else moment.astimezone()
 
 
 def _unknown(what: str, name: str, known: Mapping[str, Any]) -> PollerError:

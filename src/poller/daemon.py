@@ -84,6 +84,7 @@ class Daemon:
             self._manager.ready(headline(app))
             data_dir = str(app.loaded.settings.data_dir)
             self._logger.info("app.started", page=self._web.urls, data_dir=data_dir)
+            self._name_orphans()
             ready(self._web.urls)
             await self._until_stopped()
             self._manager.stopping()
@@ -151,13 +152,22 @@ class Daemon:
         else:
             log.configure(loaded.settings.log.level, loaded.settings.log.format)
             await self._stop_road()
+            if self._stop.is_set():
+                return  # the grace was spent on this; whoever stops us would have to wait for it twice
             await self._app.reload(loaded)
             self._start_road()
             await self._stop_web()
             self._web = web
             self._start_web()
             self._logger.info("reload.completed", file=str(loaded.path))
+            self._name_orphans()
         self._manager.ready(headline(self._app))
+
+    def _name_orphans(self) -> None:
+        """Say which sinks left the configuration: that is how a rename shows."""
+        for sink, backlog in self._app.status().journal.orphans:
+            hint = f"name a sink so again, or let it go: `poller sinks forget {sink}`"
+            self._logger.warning("sink.orphaned", sink=sink, backlog=backlog, hint=hint)
 
     async def _look(self, stop: asyncio.Event) -> None:
         """Refresh the status, feed the watchdog while everything makes progress."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import shutil
 import signal
+import subprocess
 
 import httpx
 import pytest
@@ -81,6 +83,11 @@ async def test_metrics_of_cars_and_daemon_are_served(rehearsal):
         text = (await client.get(await daemon.page() + "metrics")).text
     assert "vehicle_odometer_meters{" in text
     assert 'poller_polls_total{source="bmw"}' in text
+    if (promtool := shutil.which("promtool")) is not None:
+        lint = subprocess.run(
+            [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+        )
+        assert (lint.returncode, lint.stderr) == (0, "")
 
 
 async def test_a_reload_takes_a_good_file_and_refuses_a_bad_one(rehearsal):

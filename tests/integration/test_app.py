@@ -6,6 +6,7 @@ import asyncio
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from poller.app import App
 from poller.commands import TABLE
@@ -118,6 +119,16 @@ class Manager:
     def reloading(self) -> None: ...
     def stopping(self) -> None: ...
     def alive(self) -> None: ...
+
+
+async def test_a_sink_that_left_the_configuration_is_named_in_the_log(tmp_path):
+    desk = Desk(tmp_path)
+    for text in (SOURCE + FILES + WEB, SOURCE + WEB):
+        with capture_logs() as logs:
+            daemon = Daemon(App(desk.load(text), clock=desk.clock), manager=Manager())
+            daemon.stop()
+            await daemon.run()
+    assert [entry["sink"] for entry in logs if entry["event"] == "sink.orphaned"] == ["files"]
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from poller.vehicle.records import parse_time, rfc3339
 
 #: However long an outage: ask at least once an hour.
 LONGEST = 3600.0
+#: No source takes a server's word for more than a day; the hour is for a clock that is set meanwhile.
+LONGEST_TOLD = timedelta(hours=25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class BackOff:
         """Whether the account may be asked now."""
         if self.login_version is not None:
             return login_version != self.login_version
-        return self.until is None or now >= self.until
+        # A wait that no server asked for was noted while the clock was ahead: it would last for years.
+        return self.until is None or now >= self.until or self.until - now > LONGEST_TOLD
 
     def to_json(self) -> dict[str, Any]:
         """For the journal's memory."""

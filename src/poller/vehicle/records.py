@@ -99,7 +99,10 @@ def parse_time(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:  # the first or the last day there is, in another zone
+        raise ValueError(f"{text!r} is out of range in UTC") from error
 
 
 def milliseconds(moment: datetime) -> datetime:

@@ -143,7 +143,7 @@ def _retry_after(reply: Reply, now: datetime) -> datetime | None:
         return now + timedelta(seconds=min(float(text), RATE_CAP))
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(moment, now + timedelta(seconds=RATE_CAP)) if moment > now else None
@@ -171,7 +171,7 @@ def _object(reply: Reply) -> dict[str, Any] | None:
         return None
     try:
         body = json.loads(reply.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
 
