@@ -16,7 +16,7 @@ from poller.runtime import log
 from poller.runtime.redact import redact
 from poller.schedule.rounds import Rounds
 from poller.vehicle.privacy import short_vin
-from poller.vehicle.records import Json, parse_time, rfc3339, snapshot_record
+from poller.vehicle.records import Json, rfc3339, snapshot_record
 
 Command = Callable[[App, Mapping[str, Any]], Awaitable[Json]]
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import shutil
 import signal
-import subprocess
 
 import httpx
 import pytest
@@ -84,10 +83,11 @@ async def test_metrics_of_cars_and_daemon_are_served(rehearsal):
     assert "vehicle_odometer_meters{" in text
     assert 'poller_polls_total{source="bmw"}' in text
     if (promtool := shutil.which("promtool")) is not None:
-        lint = subprocess.run(
-            [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+        lint = await asyncio.create_subprocess_exec(
+            promtool, "check", "metrics", stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
-        assert (lint.returncode, lint.stderr) == (0, "")
+        _, findings = await lint.communicate(text.encode())
+        assert (lint.returncode, findings) == (0, b"")
 
 
 async def test_a_reload_takes_a_good_file_and_refuses_a_bad_one(rehearsal):

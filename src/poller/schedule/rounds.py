@@ -205,15 +205,23 @@ class Rounds:
     async def _note_attempt(self) -> None:
         now = milliseconds(self._clock.now())
         self._status = replace(self._status, last_attempt_at=now)
-        success = self._status.last_success_at
+        await self._remember_attempt()
+
+    async def _remember_attempt(self) -> None:
+        attempt, success = self._status.last_attempt_at, self._status.last_success_at
         await self._memory.remember(
             self._key("attempt"),
-            {"at": rfc3339(now), "success": rfc3339(success) if success else None},
+            {
+                "at": rfc3339(attempt) if attempt else None,
+                "success": rfc3339(success) if success else None,
+            },
         )
 
     async def _conclude(self, outcome: Outcome, login: str) -> None:
         before = self._backoff
         error = outcome.error
+        if error is None and outcome.bad and not outcome.good:
+            return  # stopped before anybody was asked: neither a success nor a failure
         speaks_for_account = isinstance(error, RateLimited | LoginRequired)
         if error is None or (outcome.good and not speaks_for_account):
             self._backoff = BackOff()
@@ -227,6 +235,8 @@ class Rounds:
         if self._backoff != before:
             await self._memory.remember(self._key("backoff"), self._backoff.to_json())
         self._note(outcome, recovered=before.failures > 0 and self._backoff.failures == 0)
+        if error is None or outcome.good:
+            await self._remember_attempt()
 
     def _note(self, outcome: Outcome, *, recovered: bool) -> None:
         error, now = outcome.error, self._clock.now()

@@ -49,3 +49,9 @@ def test_a_missing_login_is_asked_again_only_when_another_login_is_stored():
 )
 def test_a_restart_changes_nothing(backoff):
     assert BackOff.from_json(backoff.to_json()) == backoff
+
+
+def test_a_wait_noted_by_a_clock_that_was_ahead_is_not_kept_for_years():
+    backoff = after(RateLimited(NOW + timedelta(days=1)))
+    assert not backoff.allows(NOW, "1")
+    assert backoff.allows(NOW - timedelta(days=400), "1")

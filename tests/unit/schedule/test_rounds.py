@@ -165,3 +165,20 @@ async def test_the_last_attempt_is_on_disk_before_anybody_is_asked(world):
 async def test_vehicles_that_the_account_lists_are_told(world):
     await world.rounds.round()
     assert world.listed == [frozenset(TWO)]
+
+
+async def test_a_success_is_remembered_at_once(world):
+    """`poller once` ends here; a later `poller status` must not say that there was never an answer."""
+    await world.rounds.round()
+    at = world.rounds.status.last_success_at
+    again = world.restarted()
+    await again.open()
+    assert again.status.last_success_at == at
+
+
+async def test_a_round_that_was_stopped_before_anybody_was_asked_is_no_success(world):
+    stop = asyncio.Event()
+    stop.set()
+    assert (await world.rounds.round(stop)).good == 0
+    assert world.rounds.status.last_success_at is None
+    assert world.rounds.status.state == "starting"

@@ -207,3 +207,22 @@ def test_no_reply_at_all_can_settle_what_it_does_not_confirm(status, headers, bo
     assert settlement.done == 3
     assert all(0 <= at < 3 for at in settlement.rejected)
     assert json.loads(body)["ingested"] + json.loads(body)["failed"] >= 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(reply(200, "[" * 100_000), id="deep"),
+        pytest.param(reply(503, "{" + '"a":{' * 100_000), id="deep_object"),
+        pytest.param(reply(503, retry_after="Fri, 31 Dec 99999999999999999999 23:59:59 GMT"), id="year"),
+        pytest.param(reply(503, retry_after="Fri, 31 Dec 2027 23:59:59 +99999999999999"), id="zone"),
+    ],
+)
+def test_nonsense_is_an_outage_and_no_bug(answer) -> None:
+    with pytest.raises(SinkUnavailable):
+        judged(answer)
+
+
+def test_a_failure_at_a_time_that_utc_does_not_have_is_searched_for() -> None:
+    with pytest.raises(BatchRefused):
+        judged(reply(200, summary(2, 1, failures=[failure("9999-12-31T23:59:59-12:00")])))

@@ -149,3 +149,9 @@ def test_times_are_written_one_way_and_read_back(moment):
 def test_a_time_without_a_zone_is_refused():
     with pytest.raises(ValueError, match="no time zone"):
         parse_time("2026-11-21T12:00:00")
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00"])
+def test_a_time_that_utc_does_not_have_is_a_value_error(text):
+    with pytest.raises(ValueError, match="out of range"):
+        parse_time(text)
