@@ -142,7 +142,7 @@ class App:
         return status_json(self)
 
     async def admit(self, loaded: Loaded) -> None:
-        """Before a `reload`: give its new sinks their cursors. Raises JournalError; then nothing has changed."""
+        """Before a `reload`: give its new sinks their cursors. Raises JournalError, with nothing changed."""
         await self.journal.register(Road.queued_names(loaded.settings))
 
     async def reload(self, loaded: Loaded) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
 import sqlite3
 
 import pytest
@@ -31,20 +33,25 @@ async def test_a_reload_that_the_journal_cannot_take_is_refused_and_the_poller_l
 
 
 async def test_a_stop_during_a_reload_does_not_spend_the_grace_twice(rehearsal):
-    async def mute(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.set()
-        await asyncio.sleep(60)
-        writer.close()
-
-    asked = asyncio.Event()
-    server = await asyncio.start_server(mute, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    rehearsal.configure(rehearsal.addresses[0], f"http://127.0.0.1:{port}")
-    daemon = await rehearsal.start("run")
-    await asyncio.wait_for(asked.wait(), 20)
-    daemon.child.send_signal(signal.SIGHUP)
-    assert await daemon.terminate(within=WITHIN) == 0
-    server.close()
+    """A sink that hangs costs the reload its grace; the stop that comes meanwhile must not wait again."""
+    loop = asyncio.get_running_loop()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as mute,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+    ):
+        manager.bind(str(rehearsal.folder / "notify"))
+        mute.setblocking(False)
+        manager.setblocking(False)
+        rehearsal.configure(rehearsal.addresses[0], f"http://127.0.0.1:{mute.getsockname()[1]}")
+        environ = {**os.environ, "NOTIFY_SOCKET": str(rehearsal.folder / "notify")}
+        daemon = await rehearsal.start("run", env=environ)
+        delivering, _ = await asyncio.wait_for(loop.sock_accept(mute), 20)
+        with delivering:
+            daemon.child.send_signal(signal.SIGHUP)
+            while not (await asyncio.wait_for(loop.sock_recv(manager, 4096), 20)).startswith(b"RELOADING"):
+                pass
+            assert await daemon.terminate(within=WITHIN) == 0
+        assert "reload.completed" not in [event["event"] for event in daemon.events]
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
