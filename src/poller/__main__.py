@@ -8,8 +8,8 @@ from types import FrameType
 
 
 def _stopped_early(_signal: int, _frame: FrameType | None) -> None:
-    # Nothing is open yet: an early SIGTERM is a clean stop.
-    raise SystemExit(0)
+    # Nothing is open yet: for what runs until stopped, an early SIGTERM is a clean stop.
+    raise SystemExit(0 if sys.argv[1:2] and sys.argv[1] in {"run", "demo", "simulate"} else 1)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ Each takes the opened `App` and JSON arguments and gives JSON; errors are Poller
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from poller.vehicle.records import Json, rfc3339, snapshot_record
 Command = Callable[[App, Mapping[str, Any]], Awaitable[Json]]
 
 logger = log.get("commands")
+_PAGE = 50
 
 
 async def status(app: App, _args: Mapping[str, Any]) -> Json:
@@ -49,29 +50,37 @@ async def once(app: App, _args: Mapping[str, Any]) -> Json:
 
 async def dead_letters_list(app: App, args: Mapping[str, Any]) -> Json:
     """What was set aside, oldest first, without contents that are private."""
-    letters = await app.journal.dead_letters(args.get("sink"), limit=int(args.get("limit") or 1000))
-    return {"dead_letters": [_shown(letter) for letter in letters]}
+    limit = int(args.get("limit") or 1000)
+    shown: list[Json] = []
+    async for letter in _letters(app, args):
+        if len(shown) == limit:
+            break
+        shown.append(_shown(letter))
+    return {"dead_letters": shown}
 
 
 async def dead_letters_retry(app: App, args: Mapping[str, Any]) -> Json:
     """Send refused records again, parse quarantined answers again; gives how many of each."""
-    letters = await _chosen(app, args)
+    chosen = await _chosen(app, args)
+    refused: list[int] = []
     parsed, still_bad = 0, 0
-    for letter in letters:
-        if letter.answer is not None:
-            if await _parse_again(app, letter):
-                parsed += 1
-            else:
-                still_bad += 1
-    marked = await app.journal.retry([letter.id for letter in letters if letter.answer is None])
+    async for letter in _letters(app, args):
+        if letter.id not in chosen:
+            continue
+        if letter.answer is None:
+            refused.append(letter.id)
+        elif await _parse_again(app, letter):
+            parsed += 1
+        else:
+            still_bad += 1
+    marked = await app.journal.retry(refused)
     app.road.wake()
     return {"marked": marked, "parsed": parsed, "still_malformed": still_bad}
 
 
 async def dead_letters_drop(app: App, args: Mapping[str, Any]) -> Json:
     """Delete for good; gives how many."""
-    letters = await _chosen(app, args)
-    return {"dropped": await app.journal.drop_dead_letters([letter.id for letter in letters])}
+    return {"dropped": await app.journal.drop_dead_letters(await _chosen(app, args))}
 
 
 async def resend(app: App, args: Mapping[str, Any]) -> Json:
@@ -127,17 +136,23 @@ def _exit_code(sources: Sequence[Json], sinks: Sequence[Json]) -> int:
     return int(failed)
 
 
-async def _chosen(app: App, args: Mapping[str, Any]) -> list[DeadLetter]:
-    letters = await app.journal.dead_letters(args.get("sink"), limit=100_000)
-    ids = args.get("ids")
-    if not ids:
-        return list(letters)
-    wanted = {int(number) for number in ids}
-    missing = wanted - {letter.id for letter in letters}
-    if missing:
+async def _letters(app: App, args: Mapping[str, Any]) -> AsyncIterator[DeadLetter]:
+    """The dead letters that are spoken of, page by page: each may hold a whole answer."""
+    after = 0
+    while page := await app.journal.dead_letters(args.get("sink"), limit=_PAGE, after=after):
+        after = page[-1].id
+        for letter in page:
+            yield letter
+
+
+async def _chosen(app: App, args: Mapping[str, Any]) -> set[int]:
+    """The ids that are spoken of: those given, or all. Raises PollerError for one that is not there."""
+    there = {letter.id async for letter in _letters(app, args)}
+    wanted = {int(number) for number in args.get("ids") or there}
+    if missing := wanted - there:
         numbers = ", ".join(str(number) for number in sorted(missing))
         raise PollerError(f"no dead letter {numbers}", hint="`poller dead-letters list` shows what is there")
-    return [letter for letter in letters if letter.id in wanted]
+    return wanted
 
 
 async def _parse_again(app: App, letter: DeadLetter) -> bool:

@@ -184,8 +184,13 @@ class Journal(Protocol):
         """The newest snapshot of each vehicle and source, for live sinks at start."""
         ...
 
-    async def dead_letters(self, sink: str | None = None, *, limit: int = 1000) -> Sequence[DeadLetter]:
-        """Dead letters, oldest first: all, or one sink's ("" for quarantined answers)."""
+    async def dead_letters(
+        self, sink: str | None = None, *, limit: int = 1000, after: int = 0
+    ) -> Sequence[DeadLetter]:
+        """Dead letters, oldest first: all, or one sink's ("" for quarantined answers).
+
+        `after` is the id of the last one seen: page through, for each may hold a whole answer.
+        """
         ...
 
     async def retry(self, ids: Collection[int]) -> int:

@@ -43,10 +43,11 @@ def put_unreadable(db: sqlite3.Connection, sink: str, records: Sequence[Rejected
         put(db, sink, pack_id(broken.record.id), at_ms, broken.reason, data, "unreadable")
 
 
-def listed(db: sqlite3.Connection, sink: str | None, limit: int) -> Sequence[DeadLetter]:
-    """Letters, oldest first: all, or one sink's ("" for quarantined answers)."""
+def listed(db: sqlite3.Connection, sink: str | None, limit: int, after: int) -> Sequence[DeadLetter]:
+    """Letters after the id `after`, oldest first: all, or one sink's ("" for quarantined answers)."""
     name = "letters_all" if sink is None else "letters_of"
-    return [_letter(row) for row in db.execute(SQL[name], {"sink": sink, "limit": limit})]
+    rows = db.execute(SQL[name], {"sink": sink, "limit": limit, "after": after})
+    return [_letter(row) for row in rows]
 
 
 def marked(db: sqlite3.Connection, sink: str, limit: int) -> tuple[Sequence[DeadLetter], Sequence[int]]:

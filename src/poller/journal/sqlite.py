@@ -121,9 +121,11 @@ class SqliteJournal:
         """The newest snapshot of each vehicle and source; outlives pruning."""
         return await self._read(newest.listed)
 
-    async def dead_letters(self, sink: str | None = None, *, limit: int = 1000) -> Sequence[DeadLetter]:
-        """Dead letters, oldest first: all, or one sink's ("" for quarantined answers)."""
-        return await self._read(partial(letters.listed, sink=sink, limit=limit))
+    async def dead_letters(
+        self, sink: str | None = None, *, limit: int = 1000, after: int = 0
+    ) -> Sequence[DeadLetter]:
+        """Dead letters after the id `after`, oldest first: all, or one sink's ("" for answers)."""
+        return await self._read(partial(letters.listed, sink=sink, limit=limit, after=after))
 
     async def retry(self, ids: Collection[int]) -> int:
         """Mark refused records for another delivery to their sink, ahead of its queue."""

@@ -214,7 +214,7 @@ def _sinks(status: DaemonStatus) -> Iterator[GaugeMetricFamily]:
     ):
         yield _family(name, text, "sink", [(s.name, getattr(s, attribute)) for s in queued])
     letters: list[tuple[str, float | datetime | None]] = [(s.name, s.dead_letters) for s in queued]
-    letters.append(("quarantine", status.journal.quarantined))
+    letters.append(("(quarantine)", status.journal.quarantined))
     yield _family("poller_dead_letters", "Records and answers set aside.", "sink", letters)
 
 

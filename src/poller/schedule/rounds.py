@@ -35,11 +35,15 @@ State = Literal["starting", "ok", "backing_off", "login_required", "blocked", "f
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one round went: vehicles that gave a snapshot, and the error that counts for the account."""
+    """How one round went: vehicles that gave a snapshot, and the error that counts for the account.
+
+    `cut`: the stop came before every vehicle was asked.
+    """
 
     good: int = 0
     bad: int = 0
     error: SourceError | None = None
+    cut: bool = False
 
 
 class Rounds:
@@ -183,24 +187,39 @@ class Rounds:
     async def _ask_all(self, stop: asyncio.Event | None) -> Outcome:
         try:
             targets = await self._source.targets()
-        except SourceError as error:
-            self._failed(self._source, error)
-            return Outcome(error=error)
+        except SourceError as unlisted:
+            self._failed(self._source, unlisted)
+            return Outcome(error=unlisted)
         vins = frozenset(target.vin for target in targets)
         await self._listed(self._source, vins)
-        good, last = 0, None
-        for target in targets:
+        good = 0
+        last: SourceError | None = None
+        for asked, target in enumerate(targets):
             if stop is not None and stop.is_set():
+                return Outcome(good, asked - good, last, cut=True)
+            error = await self._ask_one(target)
+            good += error is None
+            last = error or last
+            if isinstance(error, RateLimited | LoginRequired):
+                # These speak for the account; the next vehicle would only make it worse.
                 break
-            try:
-                await self._poll(self._source, target)
-                good += 1
-            except SourceError as error:
-                last = error
-                if isinstance(error, RateLimited | LoginRequired):
-                    # These speak for the account; the next vehicle would only make it worse.
-                    return Outcome(good, len(targets) - good, error)
         return Outcome(good, len(targets) - good, last)
+
+    async def _ask_one(self, target: Target) -> SourceError | None:
+        """How one vehicle failed, or None; a bug met with one must not starve the others."""
+        try:
+            await self._poll(self._source, target)
+        except SourceError as error:
+            return error
+        except JournalError:
+            raise
+        except Exception as bug:
+            self._logger.exception("poll.crashed")
+            words = f"a bug in this program: {type(bug).__name__}"
+            failure = SourceUnavailable(words, hint="see the log", reason="internal")
+            self._failed(self._source, failure)
+            return failure
+        return None
 
     async def _note_attempt(self) -> None:
         now = milliseconds(self._clock.now())
@@ -246,7 +265,7 @@ class Rounds:
             self._log_change(error)
         elif recovered:
             self._logger.info("source.recovered", after_failures=self._status.consecutive_failures)
-        if error is None or outcome.good > 0:
+        if outcome.good > 0 or (error is None and not outcome.cut):
             self._status = replace(self._status, last_success_at=now)
         self._status = replace(
             self._status,

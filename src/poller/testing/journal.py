@@ -161,11 +161,13 @@ class MemoryJournal:
         self._check()
         return [self._newest[key] for key in sorted(self._newest)]
 
-    async def dead_letters(self, sink: str | None = None, *, limit: int = 1000) -> Sequence[DeadLetter]:
-        """Dead letters, oldest first: all, or one sink's ("" for quarantined answers)."""
+    async def dead_letters(
+        self, sink: str | None = None, *, limit: int = 1000, after: int = 0
+    ) -> Sequence[DeadLetter]:
+        """Dead letters after the id `after`, oldest first: all, or one sink's ("" for answers)."""
         self._check()
         wanted = [letter for letter in self._listed() if sink is None or (letter.sink or "") == sink]
-        return wanted[:limit]
+        return [letter for letter in wanted if letter.id > after][:limit]
 
     async def retry(self, ids: Collection[int]) -> int:
         """Mark refused records for another delivery to their sink, ahead of its queue."""

@@ -68,6 +68,25 @@ async def test_one_vehicles_failure_never_costs_anothers_snapshot(world):
     assert world.rounds.status.failure.reason == "server"
 
 
+async def test_a_bug_with_one_vehicle_does_not_starve_the_others(world):
+    async def stumble():
+        if len(world.source.fetched) == 1:
+            raise KeyError("a bug")
+
+    world.source.before_answer = stumble
+    outcome = await world.rounds.round()
+    assert (outcome.good, outcome.bad, outcome.error.reason) == (1, 1, "internal")
+    assert world.rounds.status.failure.message == "a bug in this program: KeyError"
+
+
+async def test_a_round_that_the_stop_cut_short_is_no_success(world):
+    stop = asyncio.Event()
+    stop.set()
+    outcome = await world.rounds.round(stop)
+    assert (outcome.good, outcome.bad, outcome.cut) == (0, 0, True)
+    assert world.rounds.status.last_success_at is None
+
+
 @pytest.mark.parametrize("error", [RateLimited, SourceBlocked])
 async def test_a_refusal_speaks_for_the_account_and_ends_the_round(world, error):
     world.source.script = [error(world.clock.now() + timedelta(hours=2))]

@@ -107,10 +107,12 @@ ON CONFLICT (sink, subject) DO UPDATE SET
     at_ms = excluded.at_ms, state = excluded.state, reason = excluded.reason, data = excluded.data
 
 -- name: letters_all
-SELECT id, sink, subject, at_ms, reason, data FROM dead_letters ORDER BY id LIMIT :limit
+SELECT id, sink, subject, at_ms, reason, data FROM dead_letters
+WHERE id > :after ORDER BY id LIMIT :limit
 
 -- name: letters_of
-SELECT id, sink, subject, at_ms, reason, data FROM dead_letters WHERE sink = :sink ORDER BY id LIMIT :limit
+SELECT id, sink, subject, at_ms, reason, data FROM dead_letters
+WHERE sink = :sink AND id > :after ORDER BY id LIMIT :limit
 
 -- name: letters_marked
 SELECT id, sink, subject, at_ms, reason, data FROM dead_letters
