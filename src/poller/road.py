@@ -175,7 +175,6 @@ class Road:
                 rendering,
                 sink_settings,
                 self._metrics,
-                pulse=self._pulse,
             )
 
     async def _may_collect(self) -> bool:

@@ -13,7 +13,6 @@ from poller.deliver import Delivery
 from poller.errors import BatchRefused, JournalError, SinkMisconfigured, SinkUnavailable
 from poller.journal.base import Entry
 from poller.runtime.metrics import Metrics
-from poller.runtime.pulse import Pulse
 from poller.sinks.base import Rendered, Settlement
 from poller.sinks.settings import SinkSettings
 from poller.testing.clock import ManualClock
@@ -35,14 +34,13 @@ class Bench:
         self.sink = RecordingSink(SINK)
         self.metrics = Metrics()
         self.settings = SinkSettings.model_validate(settings)
-        self.pulse = Pulse(self.clock)
         self.delivery = self.anew()
 
     def anew(self) -> Delivery:
         """The loop as after a restart of the process: it remembers nothing."""
         self.delivery = Delivery(
             SINK, self.sink, self.journal, self.clock, Rendering({VIN: "mini"}), self.settings, self.metrics,
-            pulse=self.pulse, jitter=lambda: 0.999,
+            jitter=lambda: 0.999,
         )  # fmt: skip
         return self.delivery
 
@@ -498,13 +496,19 @@ async def test_cancelled_while_it_settles_the_progress_is_kept(running) -> None:
     assert (await bench.journal.backlog(SINK)).records == 0
 
 
-async def test_a_waiting_loop_shows_that_it_is_alive(running) -> None:
-    bench, _, _ = running
-    await bench.fill(1)
-    bench.sink.plan(*[SinkMisconfigured("no")] * 20)
-    bench.delivery.wake()
-    await bench.clock.advance(1200)
-    assert bench.pulse.silent() == []
+async def test_a_sink_that_hangs_is_given_up_and_tried_again(bench) -> None:
+    """It costs itself a delivery, and nobody else anything."""
+    ids = await bench.fill(1)
+    bench.delivery = Delivery(
+        SINK, bench.sink, bench.journal, bench.clock, Rendering({}), bench.settings, bench.metrics,
+        answer_within=0.01,
+    )  # fmt: skip
+    bench.sink.gate.clear()
+    assert not await bench.delivery.drain(patience=0)
+    assert bench.delivery.status().failure.reason == "timeout"
+    bench.sink.gate.set()
+    assert await bench.delivery.drain()
+    assert bench.sink.ids == ids
 
 
 async def test_draining_beside_the_running_loop_sends_nothing_twice(running) -> None:

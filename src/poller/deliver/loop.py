@@ -22,7 +22,6 @@ from poller.journal.base import Batch, DeadLetter, Journal, Rejected
 from poller.runtime import log
 from poller.runtime.clock import Clock, wait, wait_for_any
 from poller.runtime.metrics import Metrics
-from poller.runtime.pulse import Pulse
 from poller.runtime.status import Failure, SinkStatus
 from poller.sinks.base import QueuedSink, Settlement
 from poller.sinks.settings import SinkSettings
@@ -33,8 +32,10 @@ from poller.vehicle.records import Record
 BREATH = 0.1
 #: No server's wish makes us wait longer than this before we look again.
 LONGEST_WAIT = 3600.0
-#: A waiting loop comes round at least this often, in real seconds, to show that it is alive.
+#: A waiting loop looks again at least this often, in real seconds.
 ROUND = 30.0
+#: Real seconds that a sink may take for one delivery: longer than its own time-outs.
+ANSWER_WITHIN = 150.0
 #: How long `drain` waits in all for a sink that stumbles.
 PATIENCE = 5.0
 #: Reasons that nothing in a record can cause.
@@ -68,8 +69,8 @@ class Delivery:
         settings: SinkSettings,
         metrics: Metrics,
         *,
-        pulse: Pulse | None = None,
         jitter: Callable[[], float] = random.random,
+        answer_within: float = ANSWER_WITHIN,
     ) -> None:
         self.name = name
         self._sink = sink
@@ -78,8 +79,8 @@ class Delivery:
         self._rendering = rendering
         self._settings = settings
         self._metrics = metrics
-        self._pulse = pulse
         self._log = log.get("deliver", sink=name)
+        self._answer_within = answer_within
         self._busy = asyncio.Lock()
         self._news = asyncio.Event()
         self._pace = Pace(settings.batch_size, jitter)
@@ -105,8 +106,6 @@ class Delivery:
         """
         longest = ROUND * self._clock.rate
         while not stop.is_set():
-            if self._pulse is not None:
-                self._pulse.beat(f"deliver:{self.name}")
             self._news.clear()
             pause = await self._turn()
             if pause is None:
@@ -204,7 +203,11 @@ class Delivery:
         rendered = [self._rendering.render(record) for record in work.records]
         self._metrics.deliveries.labels(self.name).inc()
         try:
-            settlement = await self._sink.deliver(rendered)
+            async with asyncio.timeout(self._answer_within):
+                settlement = await self._sink.deliver(rendered)
+        except TimeoutError as error:
+            words = f"the sink did not answer within {self._answer_within:.0f} s"
+            raise SinkUnavailable(words, reason="timeout") from error
         except BatchRefused as error:
             self._count_failure(error)
             if (sent := min(error.sent, len(rendered))) > 1:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from poller.errors import SinkMisconfigured, SinkUnavailable
 from poller.runtime import log
@@ -15,6 +18,8 @@ from poller.sinks.json_files.folders import make_folders
 from poller.sinks.json_files.layouts import DailyLayout, Layout, SnapshotLayout
 from poller.sinks.json_files.names import older_than
 from poller.sinks.settings import JsonFilesSettings
+
+T = TypeVar("T")
 
 #: Real seconds of writing, then a delivery returns with what it has: a stop must not wait for a slow disk.
 SLICE = 1.0
@@ -43,11 +48,13 @@ class JsonFilesSink:
         self._layout: Layout = layout(self._root, settings.mode)
         self._log = log.get("sinks", sink=name)
         self._tidied: date | None = None
+        # A thread of its own: one that hangs on a dead network disk must not take the others' threads.
+        self._thread: ThreadPoolExecutor | None = None
 
     async def open(self) -> None:
         """Make the directory. Raises SinkMisconfigured if something else has its name."""
         try:
-            await asyncio.to_thread(make_folders, self._root, self._mode)
+            await self._aside(partial(make_folders, self._root, self._mode))
         except (FileExistsError, NotADirectoryError) as error:
             message = f"{self._root} cannot be a directory: a file is in its way"
             raise SinkMisconfigured(message, hint="set another directory") from error
@@ -56,14 +63,22 @@ class JsonFilesSink:
 
     async def deliver(self, records: Sequence[Rendered]) -> Settlement:
         """Write for about a second; what is done by then is on disk."""
-        done = await asyncio.to_thread(self._write, records)
+        done = await self._aside(partial(self._write, records))
         today = self._clock.now().date()
-        if self._tidied != today and await asyncio.to_thread(self._tidy, today):
+        if self._tidied != today and await self._aside(partial(self._tidy, today)):
             self._tidied = today
         return Settlement(done)
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Let go of the thread; may be called twice."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+            self._thread = None
+
+    async def _aside(self, job: Callable[[], T]) -> T:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, f"sink-{self.name}")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, job)
 
     def _write(self, records: Sequence[Rendered]) -> int:
         until = self._clock.monotonic() + SLICE * self._clock.rate
