@@ -117,8 +117,8 @@ async def main() -> None:
         theirs = statistics.median(pair[1] for pair in pairs)
         share = statistics.median(pair[1] / pair[0] for pair in pairs)
         print(
-            f"  batch {batch:>4}: {RECORDS / mine:>7.0f} polls/s, bare executemany {RECORDS / theirs:>7.0f}/s:"
-            f" {share:.0%} of it"
+            f"  batch {batch:>4}: {RECORDS / mine:>7.0f} polls/s,"
+            f" bare executemany {RECORDS / theirs:>7.0f}/s: {share:.0%} of it"
         )
 
 

@@ -64,9 +64,9 @@ class App:
         await self.refresh()
         self._judge_clock()
 
-    async def close(self) -> None:
-        """Close in reverse; may be called twice."""
-        await self.road.close()
+    async def close(self, within: float = 3.0) -> None:
+        """Close in reverse; may be called twice. Connections get `within` real seconds to end well."""
+        await self.road.close(within)
         await self.journal.close()
 
     @property
@@ -141,12 +141,23 @@ class App:
         await self.refresh()
         return status_json(self)
 
-    async def admit(self, loaded: Loaded) -> None:
-        """Before a `reload`: give its new sinks their cursors. Raises JournalError, with nothing changed."""
-        await self.journal.register(Road.queued_names(loaded.settings))
+    async def prepare(self, loaded: Loaded) -> Road:
+        """Before a `reload`: a road with these settings, opened beside the one that runs.
 
-    async def reload(self, loaded: Loaded) -> None:
-        """Swap the road for one with these settings; what needs a restart is said in the log."""
+        Raises PollerError, with nothing changed but cursors for its new sinks.
+        """
+        await self.journal.register(Road.queued_names(loaded.settings))
+        road = self._road(self._within_reach(loaded))
+        try:
+            await road.open()
+        except BaseException:
+            await road.close()
+            await self.journal.register(Road.queued_names(self.loaded.settings))
+            raise
+        return road
+
+    def _within_reach(self, loaded: Loaded) -> Loaded:
+        """`loaded` without what only a restart can change; that is said in the log."""
         old = self.loaded.settings
         for name, differs in (
             ("data_dir", loaded.settings.data_dir != old.data_dir),
@@ -156,12 +167,14 @@ class App:
                 self._logger.warning("reload.needs_restart", setting=name)
         web = loaded.settings.web.model_copy(update={"listen": old.web.listen})
         settings = loaded.settings.model_copy(update={"data_dir": old.data_dir, "web": web})
-        self.loaded = replace(loaded, settings=settings)
-        await self.road.close()
-        # Parts that are gone with the old road would be missed for ever.
-        self.pulse = Pulse(self.clock)
-        self.road = self._road(self.loaded)
-        await self.road.open()
+        return replace(loaded, settings=settings)
+
+    async def reload(self, road: Road) -> None:
+        """Swap the road for one that `prepare` gave; the tasks of the old one have ended."""
+        old, self.road, self.loaded = self.road, road, road.loaded
+        await old.close()
+        # It may have polled since the new one looked.
+        await road.catch_up()
         self._refreshed_at = None
         await self.refresh()
 

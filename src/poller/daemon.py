@@ -74,6 +74,7 @@ class Daemon:
         folder = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or app.loaded.settings.data_dir
         control = ControlServer(Path(folder) / SOCKET_NAME, self._commands())
         tasks: list[asyncio.Task[None]] = []
+        ending = 0.0
         try:
             await app.open()
             await control.start()
@@ -89,12 +90,14 @@ class Daemon:
             await self._until_stopped()
             self._manager.stopping()
             self._logger.info("app.stopping")
-            await asyncio.gather(self._stop_road(), self._stop_web(), _finish(tasks, CLOSING))
+            ending = asyncio.get_running_loop().time() + app.loaded.settings.shutdown_grace
+            await asyncio.gather(self._stop_road(), self._stop_web(), control.stop(), _finish(tasks, CLOSING))
         finally:
             await _finish([*tasks, *self._road_tasks, *self._web_tasks], 0)
             self._web.close()
             await control.stop()
-            await app.close()
+            # A refresh of a login under way may still end well, but the grace is for all together.
+            await app.close(within=max(0.2, ending - asyncio.get_running_loop().time()))
         self._logger.info("app.stopped")
 
     def _commands(self) -> Mapping[str, Callable[[dict[str, Any]], Any]]:
@@ -144,23 +147,27 @@ class Daemon:
             loaded = self._again()
             # Password, names and display may have changed; the addresses stay.
             web = web_server(self._app, loaded, bound=self._web.addresses)
-            await self._app.admit(loaded)
+            road = await self._app.prepare(loaded)
         except ConfigError as error:
             self._logger.error("reload.refused", problems=list(error.problems))
-        except JournalError as error:
+        except PollerError as error:
             self._logger.error("reload.refused", problems=[error.message], hint=error.hint)
         else:
             log.configure(loaded.settings.log.level, loaded.settings.log.format)
             await self._stop_road()
             if self._stop.is_set():
+                await road.close(0)
                 return  # the grace was spent on this; whoever stops us would have to wait for it twice
-            await self._app.reload(loaded)
+            await self._app.reload(road)
             self._start_road()
             await self._stop_web()
             self._web = web
             self._start_web()
             self._logger.info("reload.completed", file=str(loaded.path))
+            for warning in loaded.warnings:
+                self._logger.warning("config.careless", warning=warning)
             self._name_orphans()
+            await self._prune_now()
         self._manager.ready(headline(self._app))
 
     def _name_orphans(self) -> None:
@@ -183,10 +190,13 @@ class Daemon:
 
     async def _prune(self, stop: asyncio.Event) -> None:
         while not await wait(stop, self._app.clock, PRUNE_EVERY):
-            try:
-                await self._app.prune()
-            except JournalError as error:
-                self._logger.warning("prune.failed", error=error.message, hint=error.hint)
+            await self._prune_now()
+
+    async def _prune_now(self) -> None:
+        try:
+            await self._app.prune()
+        except JournalError as error:
+            self._logger.warning("prune.failed", error=error.message, hint=error.hint)
 
 
 def web_server(app: App, loaded: Loaded, *, bound: Sequence[tuple[str, int]] = ()) -> WebServer:

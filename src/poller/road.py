@@ -15,7 +15,7 @@ from typing import Any
 from poller.collect import Collector
 from poller.deliver import Delivery
 from poller.derive import DERIVERS
-from poller.errors import JournalError, SinkError, SourceError
+from poller.errors import JournalError, PollerError
 from poller.journal.base import Journal
 from poller.runtime import log
 from poller.runtime.atomic import write_atomic
@@ -50,7 +50,7 @@ class Road:
         clock_set: Callable[[], bool],
     ) -> None:
         self.settings: Settings = loaded.settings
-        self._loaded = loaded
+        self.loaded = loaded
         self._journal = journal
         self._clock = clock
         self._metrics = metrics
@@ -99,9 +99,13 @@ class Road:
             await sink.open()
         for source in self.sources.values():
             await source.open()
-        for rounds in self.rounds.values():
-            await rounds.open()
+        await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Take over what the journal knows: the newest of each vehicle, back-off, last attempts."""
         await self.collector.restore(self.sources)
+        for name, rounds in self.rounds.items():
+            await rounds.open(self.fleet.last_success(name))
 
     @property
     def registries(self) -> list[Registry]:
@@ -109,12 +113,14 @@ class Road:
         found = (getattr(sink, "registry", None) for sink in self.live.values())
         return [registry for registry in found if registry is not None]
 
-    async def close(self) -> None:
-        """Close in reverse; may be called twice."""
+    async def close(self, within: float = 3.0) -> None:
+        """Close all parts together; may be called twice. What does not end in time is left to itself."""
         parts: list[Source | LiveSink | QueuedSink] = [*self.sources.values(), *self.live.values()]
-        for part in [*parts, *self._queued.values()]:
-            with contextlib.suppress(SourceError, SinkError):
-                await part.close()
+        closing = asyncio.gather(
+            *(part.close() for part in [*parts, *self._queued.values()]), return_exceptions=True
+        )
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(closing, within)
 
     def wake(self) -> None:
         """There is something new in the journal."""
@@ -141,7 +147,7 @@ class Road:
         return tasks
 
     def _build_sources(self, settings: Settings) -> None:
-        context = source_context(self._loaded, self._clock, self._journal)
+        context = source_context(self.loaded, self._clock, self._journal)
         for name, source_settings in settings.sources.items():
             source = SOURCES[kind_of(source_settings)](name, source_settings, context)
             self.sources[name] = source
@@ -213,11 +219,18 @@ def kind_of(settings: Any) -> str:
 
 
 def installation_key(data_dir: Path) -> bytes:
-    """The secret of this installation, made at the first start; VIN hashes depend on it."""
+    """The secret of this installation, made at the first start; VIN hashes depend on it.
+
+    Raises PollerError if it can be neither read nor made.
+    """
     path = data_dir / "installation.key"
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        key = secrets.token_bytes(32)
-        write_atomic(path, key)
-        return key
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            key = secrets.token_bytes(32)
+            write_atomic(path, key)
+            return key
+    except OSError as error:
+        words = f"{path} cannot be used: {error.strerror}"
+        raise PollerError(words, hint="check that data_dir belongs to this user") from error

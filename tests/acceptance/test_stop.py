@@ -56,6 +56,20 @@ async def test_an_idle_daemon_ends_at_once(rehearsal):
     assert await daemon.terminate(within=3) == 0
 
 
+async def test_a_restart_is_ready_before_its_first_poll(rehearsal):
+    """A restart within the interval asks nobody; what the journal knows is recent enough."""
+    rehearsal.configure(*rehearsal.addresses, interval="5m")
+    daemon = await rehearsal.start("run")
+    await daemon.until("poll.completed", count=2)
+    assert await daemon.terminate(within=WITHIN) == 0
+    asked = rehearsal.cloud.requests["/eadrax-vcs/v4/vehicles/state"]
+    daemon = await rehearsal.start("run")
+    async with httpx.AsyncClient(timeout=5) as client:
+        ready = await client.get(await daemon.page() + "readyz")
+    assert (ready.status_code, ready.json()["reasons"]) == (200, [])
+    assert rehearsal.cloud.requests["/eadrax-vcs/v4/vehicles/state"] == asked
+
+
 async def test_a_second_poller_on_the_same_data_names_the_first(rehearsal):
     daemon = await rehearsal.start("run")
     await daemon.until("app.started")

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from poller.app import App
 from poller.commands import TABLE
 from poller.daemon import Daemon
+from poller.errors import PollerError
 from poller.journal.base import Entry
-from poller.runtime.pulse import LIMIT
 from poller.settings import load
 from poller.testing.clock import ManualClock
 from poller.testing.records import VIN, record_number, snapshot_number
@@ -54,12 +54,23 @@ async def desk(tmp_path):
     await made.app.close()
 
 
-async def test_a_sink_that_a_reload_took_away_is_not_missed(desk):
+async def test_a_reload_that_cannot_be_opened_changes_nothing(desk):
     app = await desk.restart(SOURCE + FILES)
-    app.pulse.beat("deliver:files")
-    await app.reload(desk.load(SOURCE))
-    await desk.clock.advance(2 * LIMIT)
-    assert "deliver:files" not in app.pulse.silent()
+    old = app.road
+    key = desk.path.parent / "data" / "installation.key"
+    key.unlink()
+    key.mkdir()
+    with pytest.raises(PollerError, match="installation.key"):
+        await app.prepare(desk.load(SOURCE))
+    assert app.road is old
+    assert (await app.journal.stats()).orphans == {}
+
+
+async def test_a_reload_swaps_sinks_and_keeps_what_is_known(desk):
+    app = await desk.restart(SOURCE + FILES)
+    await app.reload(await app.prepare(desk.load(SOURCE)))
+    assert list(app.road.deliveries) == []
+    assert list((await app.journal.stats()).orphans) == ["files"]
 
 
 async def test_a_clock_behind_the_newest_record_is_right_again_once_it_has_caught_up(desk):

@@ -80,14 +80,14 @@ class Rounds:
             name=source.name, kind=source.kind, state="starting", allowed_age=interval * ALLOWED_MISSES
         )
 
-    async def open(self) -> None:
-        """Read back-off and last attempt from the memory."""
+    async def open(self, last_answer: datetime | None = None) -> None:
+        """Read back-off and last attempt from the memory; `last_answer` is the newest in the journal."""
         self._backoff = BackOff.from_json(await self._memory.recall(self._key("backoff")))
         attempt = await self._memory.recall(self._key("attempt")) or {}
         self._status = replace(
             self._status,
             last_attempt_at=_time(attempt.get("at")),
-            last_success_at=_time(attempt.get("success")),
+            last_success_at=max(filter(None, (_time(attempt.get("success")), last_answer)), default=None),
             consecutive_failures=self._backoff.failures,
             state=self._state(),
         )
