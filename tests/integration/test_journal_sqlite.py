@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -450,6 +451,30 @@ class TestDamage:
         await opened.open(["files"])
         assert batch.since == 0
         assert not await opened.settle("files", since=batch.since, through=batch.through)
+
+
+@pytest.mark.parametrize("gone", ["the file", "the whole folder"])
+async def test_deleted_under_a_running_poller_it_begins_anew_and_says_so(tmp_path, gone):
+    """What is acknowledged afterwards is on disk, not in a file that nobody can find any more."""
+    path = tmp_path / "data" / "journal.db"
+    journal = SqliteJournal(path, Policy(), ManualClock())
+    await journal.open(["files"])
+    await journal.append(Entry(records=[record_number(1)]))
+    if gone == "the file":
+        for file in path.parent.glob("journal.db*"):
+            file.unlink()
+    else:
+        shutil.rmtree(path.parent)
+    with structlog.testing.capture_logs() as logs:
+        assert await journal.append(Entry(records=[record_number(2)]))
+    assert [entry["event"] for entry in logs] == ["journal.vanished"]
+    batch = await journal.peek("files", limit=10)
+    assert [queued.record.id for queued in batch.records] == [record_number(2).id]
+    assert (await journal.recall("journal:begun"))["why"] == "vanished"
+    with pytest.raises(JournalLocked):
+        await SqliteJournal(path, Policy(), ManualClock()).open(["files"])
+    await journal.close()
+    assert ask(path, "SELECT count(*) FROM records") == [(1,)]
 
 
 async def test_what_a_closed_journal_says(journal):

@@ -33,6 +33,7 @@ class Store:
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
         self.sinks: Collection[str] = ()
+        self._identity: tuple[int, int] | None = None
         self._clock = clock
         self._lock = DirectoryLock(path.parent)
 
@@ -55,6 +56,29 @@ class Store:
         """
         try:
             return self._connect(begin="new")
+        except sqlite3.Error as error:
+            if fault_of(error) is not Fault.DAMAGED:
+                raise explain(error) from error
+            return self.begin_anew(str(error))
+
+    def vanished(self) -> bool:
+        """Whether the file that `connect` opened is not at its path any more: what is written is lost."""
+        return self._identity is not None and self._identity != _identity_of(self.path)
+
+    def reconnect(self) -> sqlite3.Connection:
+        """After `vanished`: take the folder again, it may be gone too, and open what is there or begin.
+
+        Raises JournalError, JournalLocked if another poller was quicker.
+        """
+        logger.error(
+            "journal.vanished",
+            file=str(self.path),
+            hint="it was moved or deleted while the poller ran; records in it are gone unless you have it",
+        )
+        self.release()
+        self.claim()
+        try:
+            return self._connect(begin="vanished")
         except sqlite3.Error as error:
             if fault_of(error) is not Fault.DAMAGED:
                 raise explain(error) from error
@@ -98,6 +122,7 @@ class Store:
         except BaseException:
             db.close()
             raise
+        self._identity = _identity_of(self.path)
         return db
 
     def _mark_begin(self, db: sqlite3.Connection, why: str, aside: Path | None) -> None:
@@ -105,6 +130,7 @@ class Store:
         value = {"at": rfc3339(now), "why": why}
         if aside is not None:
             value["set_aside"] = aside.name
+        if why != "new":
             # Positions must go on rising: a batch peeked in the old file, or the history's own
             # position, must not fit into the new one by chance.
             db.execute(
@@ -112,6 +138,14 @@ class Store:
                 (int(now.timestamp() * 1000),),
             )
         db.execute(SQL["memory_put"], (BEGUN, dumps(value)))
+
+
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def open_readonly(path: Path) -> sqlite3.Connection:

@@ -202,6 +202,12 @@ class Writer:
         return outcome
 
     def _database(self) -> sqlite3.Connection:
+        if self._db is not None and self._store.vanished():
+            self._close()
+            self._aides.forget()
+            self._aides.let_go()
+            self._db = self._store.reconnect()
+            self._room.prepare(self._db)
         if self._db is None:
             self._db = self._store.connect()
             self._room.prepare(self._db)

@@ -73,7 +73,7 @@ class TokenFile:
                 f"the stored login cannot be read ({error.strerror})",
                 hint=f"look at the permissions of {self.path}",
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         return tokens if tokens.account == self._account else None
 
