@@ -25,6 +25,8 @@ from poller.web.readiness import reasons
 
 #: Real seconds that a look into the journal may take before the status does without.
 PATIENCE = 5.0
+#: Seconds; a machine with a network has the right time long before.
+STEADY = 86_400.0
 #: Failures that the page remembers, so that successes do not wash them away.
 REMEMBERED_FAILURES = 20
 
@@ -51,6 +53,7 @@ class App:
         self._journal_failure: Failure | None = None
         self._failures: list[tuple[str, Failure]] = []
         self._simulated = simulated or self.clock.rate != 1.0
+        self._steady_since = self.clock.monotonic()
         self._jumps = 0
         #: No clock is right that shows an earlier time.
         self._earliest = parse_time(__released__)
@@ -200,9 +203,21 @@ class App:
         self._earliest = max(filter(None, (self._earliest, newest)))
         if not self._clock_set():
             known = self._earliest.isoformat()
-            self._logger.error("clock.not_set", newest_known=known, hint="set the machine's clock")
+            self._logger.error(
+                "clock.not_set",
+                newest_known=known,
+                hint="set the machine's clock; if it is right, it is believed after a day",
+            )
 
     def _clock_set(self) -> bool:
+        """Whether the wall clock may be believed.
+
+        Older than the newest record it may still be right, and the record from a day when it was
+        not: what has run steadily for `STEADY` is believed.
+        """
+        released = parse_time(__released__)
+        if self.clock.now() >= released and self.clock.monotonic() - self._steady_since >= STEADY:
+            self._earliest = released
         return self.clock.now() >= self._earliest
 
     def _sources(self) -> tuple[SourceStatus, ...]:

@@ -73,6 +73,14 @@ async def test_a_reload_swaps_sinks_and_keeps_what_is_known(desk):
     assert list((await app.journal.stats()).orphans) == ["files"]
 
 
+async def test_a_record_from_a_wrong_future_silences_the_poller_for_a_day_at_most(desk):
+    await desk.app.journal.append(Entry(records=[record_number(20_000)]))
+    app = await desk.restart()
+    assert not app.status().clock_set
+    await desk.clock.advance(86_400)
+    assert app.status().clock_set
+
+
 async def test_a_clock_behind_the_newest_record_is_right_again_once_it_has_caught_up(desk):
     """An imported answer may be a little ahead of us: nothing is polled until then, and then again."""
     await desk.app.journal.append(Entry(records=[record_number(2)]))

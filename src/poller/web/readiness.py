@@ -68,7 +68,9 @@ def _daemon(status: DaemonStatus) -> Iterator[Problem]:
         yield Problem("poller", "makes no progress: a part of it has stopped", "restart it and keep its log")
     if not status.clock_set:
         text = "clock not set: it is older than the newest record or than this release; nothing is polled"
-        yield Problem("clock", text, "set the time of this machine")
+        yield Problem(
+            "clock", text, "set the time of this machine; if it is right, it is believed after a day"
+        )
 
 
 def _source(source: SourceStatus, status: DaemonStatus) -> Iterator[Problem]:
