@@ -24,6 +24,7 @@ from poller.simulator.server import serve
 from poller.sources.base import Memory, SourceContext
 from poller.sources.mybmw.settings import MyBmwSettings
 from poller.sources.mybmw.source import MyBmwSource
+from poller.sources.mybmw.transport import Limits
 from poller.testing.clock import ManualClock
 from poller.testing.memory import DictMemory
 from poller.vehicle.answer import Answer
@@ -235,14 +236,14 @@ class Stage:
         return self.watched.cloud
 
     async def source(
-        self, *, timeout: float = 5.0, directory: Path | None = None, **more: Any
+        self, *, limits: Limits | None = None, directory: Path | None = None, **more: Any
     ) -> MyBmwSource:
         """An opened source; closed with the stage."""
         made = MyBmwSource(
             "bmw",
             settings(self.url, **more),
             context(directory or self.directory, self.clock, self.memory, self.zone),
-            timeout=timeout,
+            limits=limits or Limits(timeout=5.0),
         )
         await made.open()
         self.sources.append(made)

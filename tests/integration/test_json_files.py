@@ -23,6 +23,7 @@ from poller.journal.base import Entry
 from poller.runtime.metrics import Metrics
 from poller.sinks.base import SinkContext
 from poller.sinks.json_files import JsonFilesSink
+from poller.sinks.json_files.sink import DELETED_AT_ONCE
 from poller.sinks.settings import JsonFilesSettings
 from poller.testing.clock import ManualClock
 from poller.testing.journal import MemoryJournal
@@ -42,12 +43,14 @@ class Bench:
         self.folder = folder
         self.root = folder / values.get("directory", "snapshots")
         self.clock = ManualClock(START)
+        self.deleted_at_once = DELETED_AT_ONCE
         self.settings = JsonFilesSettings.model_validate({"type": "json_files", **values})
         self.sink = self.anew()
 
     def anew(self) -> JsonFilesSink:
         """As after a restart: it remembers nothing."""
-        self.sink = JsonFilesSink("files", self.settings, SinkContext(self.clock, self.folder, RENDERING))
+        context = SinkContext(self.clock, self.folder, RENDERING)
+        self.sink = JsonFilesSink("files", self.settings, context, deleted_at_once=self.deleted_at_once)
         return self.sink
 
     async def deliver(self, *records: dict) -> None:
@@ -442,9 +445,9 @@ async def test_without_keep_nothing_is_ever_deleted(tmp_path) -> None:
     assert len(bench.listed()) == 2
 
 
-async def test_a_huge_clean_up_goes_on_with_the_next_delivery(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("poller.sinks.json_files.sink.DELETED_AT_ONCE", 3)
+async def test_a_huge_clean_up_goes_on_with_the_next_delivery(tmp_path) -> None:
     bench = Bench(tmp_path, keep="1d")
+    bench.deleted_at_once = 3
     for number in range(8):
         await bench.deliver(rendered(number, start=START - timedelta(days=9)))
     bench.anew()

@@ -28,6 +28,7 @@ from poller.simulator.login import PASSWORD, REFRESH_TOKEN, USER
 from poller.sources.base import LoginState
 from poller.sources.mybmw.auth import Auth
 from poller.sources.mybmw.tokens import TokenFile, Tokens
+from poller.sources.mybmw.transport import Limits
 
 
 @pytest.fixture
@@ -355,9 +356,8 @@ async def test_a_cancelled_poll_does_not_lose_the_new_token(road) -> None:
     await again.fetch(target)
 
 
-async def test_a_close_does_not_wait_for_ever(road, monkeypatch) -> None:
-    monkeypatch.setattr("poller.sources.mybmw.auth._LAST_WORD", 0.05)
-    source = await road.logged_in()
+async def test_a_close_does_not_wait_for_ever(road) -> None:
+    source = await road.logged_in(limits=Limits(timeout=5.0, last_word=0.05))
     road.clock.jump(4000)
     road.watched.gates[TOKEN] = asyncio.Event()
     poll = asyncio.create_task(source.targets())
@@ -389,6 +389,7 @@ async def _auth_on(road, file: TokenFile, source) -> Auth:
         transport=source._transport,
         file=file,
         clock=road.clock,
+        last_word=Limits().last_word,
     )
 
 

@@ -39,6 +39,7 @@ from poller.errors import (
 from poller.runtime import log
 from poller.simulator.login import PASSWORD, REFRESH_TOKEN, USER
 from poller.sources.base import Target
+from poller.sources.mybmw.transport import Limits
 from poller.testing.memory import DictMemory
 
 ELECTRIC, COMBUSTION = Target("WBYTEST0000000001"), Target("WMWTEST0000000005")
@@ -192,7 +193,7 @@ async def test_a_5xx_is_mended_within_the_poll_and_waits_in_between(road) -> Non
     ("kind", "reason"), [("reset", "network"), ("half_body", "network"), ("slow", "timeout")]
 )
 async def test_three_tries_are_enough(road, kind, reason) -> None:
-    source = await road.logged_in(timeout=0.15)
+    source = await road.logged_in(limits=Limits(timeout=0.15))
     await source.targets()
     road.watched.counts()
     road.watched.spoil(STATE, kind, times=None)
@@ -219,7 +220,7 @@ async def test_a_server_that_only_drips_is_left_in_the_end(tmp_path) -> None:
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
     async with server, stage(tmp_path) as road:
         road.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        source = await road.source(timeout=0.1)
+        source = await road.source(limits=Limits(timeout=0.1))
         with pytest.raises(SourceUnavailable) as raised:
             await asyncio.wait_for(source.login(refresh_token=REFRESH_TOKEN), 5)
         assert raised.value.reason == "timeout"
@@ -235,9 +236,9 @@ async def test_nobody_there_is_a_network_fault(tmp_path) -> None:
         assert raised.value.reason == "network"
 
 
-async def test_an_answer_without_end_is_cut_off(road, monkeypatch) -> None:
-    source = await listed(road)
-    monkeypatch.setattr("poller.sources.mybmw.transport._LARGEST_BODY", 1000)
+async def test_an_answer_without_end_is_cut_off(road) -> None:
+    await listed(road)
+    source = await road.source(limits=Limits(largest_body=1000))
     with pytest.raises(SourceUnavailable, match="larger"):
         await source.fetch(ELECTRIC)
     assert road.watched.counts() == {STATE: 1}

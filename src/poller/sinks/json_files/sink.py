@@ -38,9 +38,17 @@ _HINTS = {
 class JsonFilesSink:
     """Implements `sinks.base.QueuedSink`."""
 
-    def __init__(self, name: str, settings: JsonFilesSettings, context: SinkContext) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: JsonFilesSettings,
+        context: SinkContext,
+        *,
+        deleted_at_once: int = DELETED_AT_ONCE,
+    ) -> None:
         self.name = name
         self._clock = context.clock
+        self._deleted_at_once = deleted_at_once
         self._root = context.directory / settings.directory
         self._mode = settings.mode
         self._keep = timedelta(seconds=settings.keep)
@@ -108,7 +116,7 @@ class JsonFilesSink:
         limit = (self._clock.now() - self._keep).date()
         folders: set[Path] = set()
         for count, path in enumerate(older_than(self._root, limit)):
-            if count == DELETED_AT_ONCE:
+            if count == self._deleted_at_once:
                 return False
             path.unlink(missing_ok=True)
             folders.add(path.parent)

@@ -25,8 +25,6 @@ from poller.vehicle.records import milliseconds
 
 #: A token this close to its end is not begun with.
 _MARGIN: Final = timedelta(seconds=30)
-#: Real seconds that `close` gives a refresh in flight: its answer holds the only good refresh token.
-_LAST_WORD = 3.0
 
 T = TypeVar("T")
 
@@ -47,8 +45,10 @@ class Auth:
         transport: Transport,
         file: TokenFile,
         clock: Clock,
+        last_word: float,
     ) -> None:
         self._name = name
+        self._last_word = last_word
         self._settings = settings
         self._server = server
         self._account = account
@@ -109,7 +109,8 @@ class Auth:
     async def close(self) -> None:
         """Let a refresh in flight finish: cancelling it would lose the login."""
         if self._work is not None and not self._work.done():
-            await asyncio.wait({self._work}, timeout=_LAST_WORD)
+            # Its answer holds the only good refresh token.
+            await asyncio.wait({self._work}, timeout=self._last_word)
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
 

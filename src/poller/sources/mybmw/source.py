@@ -18,7 +18,7 @@ from poller.sources.mybmw.parse import parse
 from poller.sources.mybmw.regions import SERVERS, Server
 from poller.sources.mybmw.settings import MyBmwSettings
 from poller.sources.mybmw.tokens import TokenFile
-from poller.sources.mybmw.transport import TIMEOUT, Transport
+from poller.sources.mybmw.transport import Limits, Transport
 from poller.vehicle.privacy import short_vin
 from poller.vehicle.records import milliseconds
 from poller.vehicle.snapshot import Snapshot
@@ -31,14 +31,14 @@ class MyBmwSource:
     """One MyBMW account. Implements `sources.base.Source`.
 
     A poll of an electric car costs two requests, of another one; lists and profiles are asked for
-    once a day. `timeout`: real seconds for connect, read and write.
+    once a day.
     """
 
     kind = KIND
     lists_vehicles = True
 
     def __init__(
-        self, name: str, settings: MyBmwSettings, context: SourceContext, *, timeout: float = TIMEOUT
+        self, name: str, settings: MyBmwSettings, context: SourceContext, *, limits: Limits | None = None
     ) -> None:
         self.name = name
         self.account = account_key(settings)
@@ -46,9 +46,8 @@ class MyBmwSource:
         self._context = context
         self._server = SERVERS.get(settings.region, _NO_SERVER)
         clock = context.clock
-        self._transport = Transport(
-            self._server.host, base_url=settings.base_url, clock=clock, timeout=timeout
-        )
+        limits = limits or Limits()
+        self._transport = Transport(self._server.host, base_url=settings.base_url, clock=clock, limits=limits)
         self._auth = Auth(
             name,
             settings,
@@ -57,6 +56,7 @@ class MyBmwSource:
             transport=self._transport,
             file=TokenFile(context.directory, self.account),
             clock=clock,
+            last_word=limits.last_word,
         )
         self._client = MyBmwClient(
             server=self._server, auth=self._auth, transport=self._transport, clock=clock

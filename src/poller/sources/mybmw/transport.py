@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,12 +14,21 @@ from poller.runtime.clock import Clock
 from poller.runtime.retry import retry_transient
 from poller.runtime.tls import shared_context
 
-#: Real seconds for each of connect, read, write and waiting for a connection.
-TIMEOUT: Final = 30.0
 #: The whole of one request may take this many times as long: a server that drips must not hold us.
 _PATIENCE = 3
-#: A state has some 20 KiB.
-_LARGEST_BODY = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may cost; seconds are real ones.
+
+    `timeout`: each of connect, read, write and waiting for a connection. `largest_body`: bytes; a
+    state has some 20 KiB. `last_word`: how long `close` waits for a refresh under way.
+    """
+
+    timeout: float = 30.0
+    largest_body: int = 4 * 2**20
+    last_word: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +55,18 @@ class Reply:
 class Transport:
     """Sends calls to one host. `base_url` replaces every host, also of URLs that the server names."""
 
-    def __init__(self, host: str, *, base_url: str | None, clock: Clock, timeout: float = TIMEOUT) -> None:
+    def __init__(self, host: str, *, base_url: str | None, clock: Clock, limits: Limits) -> None:
         self._host = (base_url or host).rstrip("/")
         self._rebase = base_url is not None
         self._clock = clock
-        self._timeout = timeout
+        self._limits = limits
         self._client: httpx.AsyncClient | None = None
 
     async def open(self) -> None:
         """Make the client; connects to nobody. Does nothing if open."""
         if self._client is None:
             self._client = httpx.AsyncClient(
-                timeout=self._timeout, follow_redirects=False, verify=shared_context()
+                timeout=self._limits.timeout, follow_redirects=False, verify=shared_context()
             )
 
     async def close(self) -> None:
@@ -82,7 +90,7 @@ class Transport:
     async def send_once(self, call: Call) -> Reply:
         """As `send`, with one try: for what the server must not see twice."""
         try:
-            async with asyncio.timeout(self._timeout * _PATIENCE):
+            async with asyncio.timeout(self._limits.timeout * _PATIENCE):
                 reply = await self._exchange(call)
         except (httpx.TimeoutException, TimeoutError) as error:
             raise SourceUnavailable("BMW did not answer in time", reason="timeout") from error
@@ -109,7 +117,7 @@ class Transport:
         auth = httpx.BasicAuth(*call.basic) if call.basic else None
         response = await self._client.send(request, auth=auth, stream=True)
         try:
-            body = await _read(response)
+            body = await _read(response, self._limits.largest_body)
         finally:
             await response.aclose()
         return Reply(response.status_code, dict(response.headers.items()), body)
@@ -126,10 +134,10 @@ class Transport:
         return path
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _read(response: httpx.Response, limit: int) -> bytes:
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
-        if len(body) > _LARGEST_BODY:
-            raise SourceUnavailable(f"BMW's answer is larger than {_LARGEST_BODY} bytes")
+        if len(body) > limit:
+            raise SourceUnavailable(f"BMW's answer is larger than {limit} bytes")
     return bytes(body)
