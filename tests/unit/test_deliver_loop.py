@@ -496,6 +496,21 @@ async def test_cancelled_while_it_settles_the_progress_is_kept(running) -> None:
     assert (await bench.journal.backlog(SINK)).records == 0
 
 
+async def test_what_is_older_than_max_age_is_dropped_and_counted() -> None:
+    """Unless it is sent again on purpose."""
+    bench = await bench_with(max_age="1h")
+    old = await bench.fill(3)
+    await bench.clock.sleep(2 * 86_400)
+    new = record_number(2 * 288)
+    await bench.journal.append(Entry(records=[new]))
+    assert await bench.delivery.drain()
+    assert bench.sink.ids == [new.id]
+    assert bench.counted("poller_records_dropped_total") == 3
+    await bench.journal.rewind(SINK, record_number(0).received_at)
+    assert await bench.delivery.drain()
+    assert bench.sink.ids == [new.id, *old, new.id]
+
+
 async def test_a_sink_that_hangs_is_given_up_and_tried_again(bench) -> None:
     """It costs itself a delivery, and nobody else anything."""
     ids = await bench.fill(1)

@@ -18,7 +18,7 @@ from poller.errors import (
     SinkMisconfigured,
     SinkUnavailable,
 )
-from poller.journal.base import Batch, DeadLetter, Journal, Rejected
+from poller.journal.base import Batch, DeadLetter, Journal, Queued, Rejected
 from poller.runtime import log
 from poller.runtime.clock import Clock, wait, wait_for_any
 from poller.runtime.metrics import Metrics
@@ -193,8 +193,14 @@ class Delivery:
         )
         if batch.through == batch.since:
             return None
-        records = [queued.record for queued in batch.records]
-        return _Work(records, partial(self._settle_batch, batch), queued=True)
+        fresh = [queued for queued in batch.records if not self._expired(queued.record)]
+        records = [queued.record for queued in fresh]
+        return _Work(records, partial(self._settle_batch, batch, fresh), queued=True)
+
+    def _expired(self, record: Record) -> bool:
+        """Whether the owner wants it no more; what is sent again on purpose never expires."""
+        age = (self._clock.now() - record.received_at).total_seconds()
+        return 0 < self._settings.max_age < age and not record.replayed
 
     async def _deliver(self, work: _Work) -> Settlement | None:
         """What the sink made of it; None: it wants fewer at once."""
@@ -239,16 +245,16 @@ class Delivery:
         for position, reason in settlement.rejected.items():
             self._log.warning("record.rejected", record=work.records[position].id, reason=reason)
 
-    async def _settle_batch(self, batch: Batch, settlement: Settlement) -> bool:
-        whole = settlement.done == len(batch.records)
-        return await self._journal.settle(
-            self.name,
-            since=batch.since,
-            through=batch.through if whole else batch.records[settlement.done - 1].seq,
-            rejected=[
-                Rejected(batch.records[at].record, reason) for at, reason in settlement.rejected.items()
-            ],
-        )
+    async def _settle_batch(self, batch: Batch, sent: Sequence[Queued], settlement: Settlement) -> bool:
+        whole = settlement.done == len(sent)
+        through = batch.through if whole else sent[settlement.done - 1].seq
+        rejected = [Rejected(sent[at].record, reason) for at, reason in settlement.rejected.items()]
+        settled = await self._journal.settle(self.name, since=batch.since, through=through, rejected=rejected)
+        passed = sum(queued.seq <= through for queued in batch.records)
+        if settled and (expired := passed - settlement.done):
+            self._metrics.dropped.labels(self.name).inc(expired)
+            self._log.warning("records.expired", records=expired, max_age=self._settings.max_age)
+        return settled
 
     async def _settle_letters(self, letters: Sequence[DeadLetter], settlement: Settlement) -> bool:
         refused = {letters[at].id: reason for at, reason in settlement.rejected.items()}

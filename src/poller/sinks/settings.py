@@ -31,6 +31,9 @@ class SinkSettings(StrictTable):
     location: Location = Field("exact", description="exact, rounded (about 1 km) or none.")
     vin: VinMode = Field("full", description="full, short (last seven) or hash.")
     batch_size: Count = Field(500, ge=1, le=10_000, description="Records in one delivery at most.")
+    max_age: Duration = Field(
+        0.0, description="Records older than this are not delivered any more but dropped, counted; 0 never."
+    )
     max_backlog_age: PositiveDuration = Field(
         86_400.0, description="A backlog older than this turns /readyz red."
     )
