@@ -13,6 +13,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
+SYSTEM := .venv/.system
 
 .PHONY: help demo test soak system bench check fix coverage docs lock image clean
 
@@ -29,7 +30,7 @@ soak: $(DEV) ## the same promises at full size, in random order of faults; SEED=
 	@echo "seed: $(SEED)   (again: make soak SEED=$(SEED))"
 	$(BIN)/pytest -m soak -n 2 --seed $(SEED) --hypothesis-seed $(SEED) $(ARGS)
 
-system: $(DEV) ## tests that need real systemd, Prometheus, a container engine or a browser
+system: $(SYSTEM) ## tests that need real systemd, Prometheus, a container engine or a browser
 	$(BIN)/pytest -m system -rs $(ARGS)
 
 bench: $(RUNTIME) ## speed as ratios in one run: the journal, one poll beside one program per poll
@@ -85,4 +86,8 @@ $(RUNTIME): .venv/pyvenv.cfg requirements.txt requirements-build.txt pyproject.t
 $(DEV): $(RUNTIME) requirements-dev.txt
 	@echo "Installing the tools for tests and checks into .venv …"
 	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(SYSTEM): $(DEV) requirements-system.txt
+	@$(PIP) --require-hashes -r requirements-system.txt
 	@touch $@

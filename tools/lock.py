@@ -27,6 +27,7 @@ EVERYTHING = "requirements-dev.txt"
 LOCKS: dict[str, tuple[str, ...]] = {
     EVERYTHING: ("pyproject.toml", "--group", "dev"),
     "requirements.txt": ("pyproject.toml", "--constraint", EVERYTHING),
+    "requirements-system.txt": ("--group", "system", "--constraint", EVERYTHING),
     "requirements-build.txt": ("--group", "build", "--constraint", EVERYTHING),
 }
 _ADDRESS = re.compile(r"\w+://|\bfile:|--(?:extra-)?index-url|--find-links|--trusted-host")
