@@ -13,15 +13,14 @@ import grp
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from poller.errors import ConfigError, LoginRequired, PollerError
-
-Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+from poller.web.commands import Command
 
 SOCKET_NAME = "control.sock"
 _MODE = 0o660

@@ -13,7 +13,7 @@ from starlette.routing import Route
 import poller
 from poller.errors import PollerError
 from poller.runtime import log
-from poller.web.control import Command
+from poller.web.commands import Command
 
 
 def control_app(commands: Mapping[str, Command]) -> Starlette:
