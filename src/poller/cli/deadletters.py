@@ -10,9 +10,10 @@ import typer
 from poller.cli import options
 from poller.cli.speaking import reach
 
-app = typer.Typer(help="What was refused or could not be understood: look, try again, or drop it.")
+app = typer.Typer(help="What was refused or not understood: list, retry or drop it.")
 
 Ids = Annotated[list[int] | None, typer.Argument(help="Numbers from `list`; none: all.", metavar="ID")]
+Doomed = Annotated[list[int] | None, typer.Argument(help="Numbers from `list`; or --all.", metavar="ID")]
 Sink = Annotated[
     str | None,
     typer.Option("--sink", help='Only this sink\'s; "" for answers in quarantine.', metavar="NAME"),
@@ -55,9 +56,9 @@ def retry(
 
 @app.command()
 def drop(
-    ids: Ids = None,
+    ids: Doomed = None,
     sink: Sink = None,
-    everything: Annotated[bool, typer.Option("--all", help="Drop all of them.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Drop all of them (with --sink: all of that sink).")] = False,
     config: options.Config = None,
     data_dir: options.DataDir = None,
 ) -> int:

@@ -66,9 +66,9 @@ def demo(
     ] = 60.0,
     seed: Annotated[int, typer.Option(help="Which lives the simulated cars lead.", metavar="N")] = 1,
 ) -> int:
-    """Try it without a car: the daemon against a simulated cloud, files and Axiom.
+    """Try it without a car: the daemon against a simulator.
 
-    Prints the page's address and runs until Ctrl-C.
+    Cloud and Axiom are simulated, the files are real. Prints the page's address and runs until Ctrl-C.
     """
     asyncio.run(_demo(folder, listen, speed, seed))
     return 0

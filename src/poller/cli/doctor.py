@@ -20,7 +20,7 @@ _LOW_DISK = 200 * 2**20
 
 
 def doctor(config: options.Config = None, data_dir: options.DataDir = None) -> int:
-    """Ask every source and sink once, look at disk and clock, say what to mend."""
+    """Ask every source and sink once; look at disk and clock."""
     loaded = load_and_log(config, options.overrides(data_dir), warn=False)
     report = reach(config, options.overrides(data_dir), "once")
     findings = [*machine(loaded), *road(report)]

@@ -28,7 +28,7 @@ def login(
     config: options.Config = None,
     data_dir: options.DataDir = None,
 ) -> int:
-    """Log in to a source; a running daemon picks the login up by itself."""
+    """Log in to a source; a running daemon picks it up by itself."""
     loaded = load_and_log(config, options.overrides(data_dir))
     token = typer.prompt("Refresh token", hide_input=True) if refresh_token else None
     done = login_to(loaded, source, captcha_token=captcha_token, refresh_token=token, take_over=take_over)

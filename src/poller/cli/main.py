@@ -32,7 +32,7 @@ def _exit(code: int | None, **_: object) -> None:
 app = typer.Typer(
     result_callback=_exit,
     name="poller",
-    help="Polls your BMW or MINI and hands each snapshot to files, Axiom, Prometheus and more.",
+    help="Polls your BMW or MINI and hands each snapshot to files, Axiom and Prometheus.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

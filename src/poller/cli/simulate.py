@@ -43,9 +43,9 @@ def simulate(
         float, typer.Option(min=1, max=3600, help="How many times faster than real time runs.", metavar="N")
     ] = 1.0,
 ) -> int:
-    """Serve only the simulated cloud, on loopback, until Ctrl-C: to rehearse against.
+    """Serve only the simulated cloud, to rehearse against.
 
-    Prints its address, the account, and the source to configure.
+    On loopback, until Ctrl-C. Prints its address, the account, and the source to configure.
     """
     from poller.simulator.cloud import FakeCloud
     from poller.simulator.server import serve_until_stopped, split_address

@@ -23,7 +23,10 @@ def forget(
     config: options.Config = None,
     data_dir: options.DataDir = None,
 ) -> int:
-    """Drop the place in the journal of a sink that is not configured any more."""
+    """Let go of a sink that is not configured any more.
+
+    Drops its place in the journal and its dead letters; records that other sinks want stay.
+    """
     reach(config, options.overrides(data_dir), "forget-sink", {"sink": name})
     typer.echo(f"Sink {name} is forgotten.")
     return 0
@@ -37,7 +40,10 @@ def resend(
     config: options.Config = None,
     data_dir: options.DataDir = None,
 ) -> int:
-    """Deliver records again, from a time on; they are marked as replayed."""
+    """Deliver records again, from a time on.
+
+    They are marked as replayed.
+    """
     arguments = {"sink": sink, "from": since}
     report = reach(config, options.overrides(data_dir), "resend", arguments)
     typer.echo(f"{report['records']} records will be sent to {sink} again.")

@@ -43,7 +43,8 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     if not report["running"]:
         yield "No poller is running; this is what its journal knows."
     elif not report["reasons"]:
-        yield "All is well."
+        failing = any(_trouble(station, report) for station in (*report["sources"], *report["sinks"]))
+        yield "Ready, but not everything works:" if failing else "All is well."
     yield from (f"! {reason}" for reason in report["reasons"] if report["running"])
     for vehicle in report["vehicles"]:
         yield f"vehicle {vehicle['vehicle']}: {_vehicle(vehicle, now)}"
@@ -52,8 +53,10 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         last = _when(source["last_success_at"], now)
         state = source["state"].replace("_", " ")
         yield f"source {source['name']} ({source['kind']}): {state}, last answer {last}{next_poll}"
+        yield from _trouble(source, report)
     for sink in report["sinks"]:
-        yield f"sink {sink['name']} ({sink['kind']}): {_sink(sink, now)}"
+        yield f"sink {sink['name']} ({sink['kind']}): {_sink(sink, now, running=report['running'])}"
+        yield from _trouble(sink, report)
     yield from _journal(report["journal"])
 
 
@@ -63,12 +66,25 @@ def _vehicle(vehicle: dict[str, Any], now: datetime) -> str:
     return ", ".join(parts)
 
 
-def _sink(sink: dict[str, Any], now: datetime) -> str:
+def _trouble(station: dict[str, Any], report: dict[str, Any]) -> list[str]:
+    """What fails now at a source or a sink, and the mend; nothing if a reason at the top has said it."""
+    failure = station["failure"]
+    well = station["up"] is not False if "up" in station else station["state"] in {"ok", "starting"}
+    if well or failure is None or any(failure["message"] in reason for reason in report["reasons"]):
+        return []
+    return [f"  {text}" for text in (failure["message"], failure["hint"]) if text]
+
+
+def _sink(sink: dict[str, Any], now: datetime, *, running: bool) -> str:
     if sink["held"]:
         return f"HELD: {sink['held']}; {sink['backlog']} records waiting"
     if sink["live"]:
         return "live"
-    text = f"{sink['backlog']} records waiting, last delivery {_when(sink['last_success_at'], now)}"
+    text = f"{sink['backlog']} records waiting"
+    if sink["last_success_at"]:
+        text += f", last delivery {_when(sink['last_success_at'], now)}"
+    elif running:
+        text += ", nothing delivered since the start"
     return text + (f", {sink['dead_letters']} dead letters" if sink["dead_letters"] else "")
 
 

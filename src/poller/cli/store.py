@@ -35,7 +35,10 @@ def salvage(
     config: options.Config = None,
     data_dir: options.DataDir = None,
 ) -> int:
-    """Take back what is readable of a broken journal; stop the daemon first."""
+    """Take back what is readable of a broken journal.
+
+    Stop the daemon first.
+    """
     typer.echo(asyncio.run(_salvage(load_and_log(config, options.overrides(data_dir)), file)))
     return 0
 

@@ -76,5 +76,6 @@ def get(name: str, **context: Any) -> Logger:
 
 
 def _redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    # A hint that there is not says nothing.
-    return {key: redact_value(key, value) for key, value in event.items() if value is not None}
+    # When, how bad and what come first; a hint that there is not says nothing.
+    keys = dict.fromkeys(("timestamp", "level", "event", *event))
+    return {key: redact_value(key, event[key]) for key in keys if event.get(key) is not None}
