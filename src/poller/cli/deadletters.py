@@ -58,7 +58,7 @@ def retry(
 def drop(
     ids: Doomed = None,
     sink: Sink = None,
-    everything: Annotated[bool, typer.Option("--all", help="Drop all of them (with --sink: all of that sink).")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Drop all, or all of --sink.")] = False,
     config: options.Config = None,
     data_dir: options.DataDir = None,
 ) -> int:

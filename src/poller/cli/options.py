@@ -9,7 +9,7 @@ import typer
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Configuration file; default: see `poller check -h`.", metavar="FILE"),
+    typer.Option("--config", "-c", help="Configuration file; see `poller check -h`.", metavar="FILE"),
 ]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Use this data directory.", metavar="DIR")]
 LogLevel = Annotated[

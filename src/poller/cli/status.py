@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +13,9 @@ from poller.cli import options
 from poller.cli.speaking import reach
 from poller.vehicle.records import parse_time
 from poller.web.display import ago, size
+
+#: Times to come within this are shown without their day.
+_SOON = timedelta(hours=12)
 
 
 def status(
@@ -100,4 +103,7 @@ def _when(moment: str | None, now: datetime) -> str:
     if moment is None:
         return "never"
     then = parse_time(moment)
-    return ago(then, now) if then <= now else f"at {then.astimezone():%H:%M:%S}"
+    if then <= now:
+        return ago(then, now)
+    # A time of day alone would be taken for today's: a source that is blocked is asked a day later.
+    return f"at {then.astimezone():{'%H:%M:%S' if then - now < _SOON else '%Y-%m-%d %H:%M'}}"
