@@ -40,10 +40,9 @@ async def once(app: App, _args: Mapping[str, Any]) -> Json:
     for name, delivery in road.deliveries.items():
         await delivery.drain()
         left = await app.journal.backlog(name)
-        shown = delivery.status()
-        sinks.append(
-            {"name": name, "backlog": left.records, "error": shown.failure.message if shown.failure else None}
-        )
+        failure = delivery.status().failure
+        error, hint = (failure.message, failure.hint) if failure else (None, None)
+        sinks.append({"name": name, "backlog": left.records, "error": error, "hint": hint})
     await app.refresh()
     return {"sources": sources, "sinks": sinks, "exit_code": _exit_code(sources, sinks)}
 
@@ -102,7 +101,7 @@ async def forget_sink(app: App, args: Mapping[str, Any]) -> Json:
         )
     if not await app.journal.forget(sink):
         orphans = (await app.journal.stats()).orphans
-        raise _unknown("forgotten sink", sink, orphans)
+        raise _unknown("sink that left the configuration", sink, orphans)
     return {"sink": sink, "forgotten": True}
 
 
@@ -201,5 +200,5 @@ def _moment(text: str) -> datetime:
 
 
 def _unknown(what: str, name: str, known: Mapping[str, Any]) -> PollerError:
-    there = ", ".join(known) or "there is none"
-    return PollerError(f"no {what} named {name}", hint=f"known: {there}")
+    there = f"known: {', '.join(known)}" if known else "there is none at all"
+    return PollerError(f"no {what} is named {name}", hint=there)

@@ -70,13 +70,14 @@ class Daemon:
         Raises PollerError if it cannot start: the port or the data directory is taken, …
         """
         app = self._app
-        self._web.bind()
         folder = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] or app.loaded.settings.data_dir
         control = ControlServer(Path(folder) / SOCKET_NAME, self._commands())
         tasks: list[asyncio.Task[None]] = []
         ending = 0.0
         try:
+            # The lock first: a second poller is told of the first, not of its port.
             await app.open()
+            self._web.bind()
             await control.start()
             app.running = True
             self._start_road()

@@ -48,12 +48,14 @@ def road(report: dict[str, Any]) -> list[tuple[bool, str]]:
     """Sources and sinks after one poll, as (good, line)."""
     found = []
     for source in report["sources"]:
-        text = source["error"] or f"{source['good']} snapshots"
-        if source.get("hint"):
-            text += f" ({source['hint']})"
+        text = _words(source) or f"snapshots: {source['good']}"
         found.append((not source["error"], f"source {source['name']}: {text}"))
-    found += [
-        (not sink["error"], f"sink {sink['name']}: {sink['error'] or 'delivered'}")
-        for sink in report["sinks"]
-    ]
+    for sink in report["sinks"]:
+        text = _words(sink) or "delivered"
+        found.append((not sink["error"], f"sink {sink['name']}: {text}"))  # as above
     return found
+
+
+def _words(part: dict[str, Any]) -> str:
+    """What is wrong with a source or sink, and what to do; empty if nothing is."""
+    return " – ".join(word for word in (part["error"], part.get("hint")) if word)

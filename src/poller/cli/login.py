@@ -10,7 +10,7 @@ import typer
 
 from poller.cli import options
 from poller.cli.speaking import load_and_log
-from poller.errors import PollerError
+from poller.errors import ConfigError, PollerError
 from poller.settings import Loaded
 
 
@@ -49,7 +49,8 @@ async def login_to(
     await source.open()
     try:
         if not (captcha_token or refresh_token or take_over):
-            captcha_token = _ask_for_captcha(source)
+            password = getattr(loaded.settings.sources[name], "password", None)
+            captcha_token = _ask_for_captcha(source, name, has_password=password is not None)
         done: str = await source.login(
             captcha_token=captcha_token, refresh_token=refresh_token, takeover=take_over
         )
@@ -76,7 +77,13 @@ def _source(loaded: Loaded, name: str) -> Any:
     return source
 
 
-def _ask_for_captcha(source: Any) -> str:
+def _ask_for_captcha(source: Any, name: str, *, has_password: bool) -> str:
+    if not has_password:
+        # A solved captcha is good for one login; it must not be spent on one that cannot work.
+        raise ConfigError(
+            [f"sources.{name}: a login by captcha needs the password"],
+            hint=f"set `password` under [sources.{name}], or use --refresh-token or --take-over",
+        )
     typer.echo("BMW asks for a captcha at the first login. Open this page, solve it, copy the token:")
     typer.echo(f"\n  {source.captcha_page}\n")
     token: str = typer.prompt("Token", hide_input=True)

@@ -49,7 +49,7 @@ def once(
 
 
 def _source_line(source: dict[str, object]) -> str:
-    line = f"source {source['name']}: {source['good']} snapshots"
+    line = f"source {source['name']}: {source['good']} snapshot{'s' * (source['good'] != 1)}"
     if source.get("error"):
         line += f", failed: {source['error']}"
     if source.get("hint"):

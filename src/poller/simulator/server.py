@@ -126,6 +126,8 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 date_header=False,
+                # Longer than any pause between two polls of a warped demo.
+                timeout_keep_alive=75,
                 server_header=False,
             )
         )

@@ -17,7 +17,7 @@ from poller.web.base import Daemon
 from poller.web.card import card_of
 from poller.web.display import Display, ago, since, size, span
 from poller.web.known import Known, Tone
-from poller.web.readiness import Problem, notes, problems
+from poller.web.readiness import Problem, notes, problems, stumbling
 
 #: Failures listed at most, newest first.
 _MAX_FAILURES = 10
@@ -170,6 +170,10 @@ def headline(status: DaemonStatus) -> Headline:
     found = problems(status)
     known = {str(problem) for problem in found}
     found += [Problem("poller", reason) for reason in status.reasons if reason not in known]
+    if not found and (trouble := list(stumbling(status))):
+        return Headline(
+            "warn", "Working, but not everything", "What fails is tried again by itself.", trouble
+        )
     if not found:
         asked = max((s.last_success_at for s in status.sources if s.last_success_at), default=None)
         more = f"Last answer {ago(asked, status.now)}." if asked else ""

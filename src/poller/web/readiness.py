@@ -63,6 +63,17 @@ def notes(status: DaemonStatus) -> list[Problem]:
     return found
 
 
+def stumbling(status: DaemonStatus) -> Iterator[Problem]:
+    """Parts whose last attempt failed, and which may still come right by themselves: ready, but."""
+    wrong = {problem.subject for problem in problems(status)}
+    for source in status.sources:
+        if source.failure is not None and f"source {source.name}" not in wrong:
+            yield Problem(f"source {source.name}", source.failure.message, source.failure.hint)
+    for sink in status.sinks:
+        if sink.up is False and sink.failure is not None and f"sink {sink.name}" not in wrong:
+            yield Problem(f"sink {sink.name}", sink.failure.message, sink.failure.hint)
+
+
 def _daemon(status: DaemonStatus) -> Iterator[Problem]:
     if not status.progressing:
         yield Problem("poller", "makes no progress: a part of it has stopped", "restart it and keep its log")

@@ -65,6 +65,19 @@ def test_what_is_wrong_is_said_with_what_to_do(stage):
     assert "run poller login bmw" in text
 
 
+@pytest.mark.parametrize("part", ["source", "sink"])
+def test_what_fails_but_may_come_right_is_not_called_well(stage, part):
+    """Ready, for the failure is young; but a page that says all is well would lie."""
+    failing = {
+        "source": {"sources": [stage.source(state="failing", failure=stage.failure(message="no route"))]},
+        "sink": {"sinks": [stage.sink(up=False, failure=stage.failure(message="no route"))]},
+    }[part]
+    shown = headline(stage.status(**failing))
+    assert (shown.tone, shown.text) == ("warn", "Working, but not everything")
+    assert "no route" in str(shown.problems[0])
+    assert "All is well" not in page(stage, stage.status(**failing))
+
+
 def test_starting_is_not_called_wrong(stage):
     source = stage.source(state="starting", last_success_at=None)
     told = headline(stage.daemon(stage.status(sources=[source])).status())

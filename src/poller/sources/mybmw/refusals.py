@@ -26,7 +26,7 @@ _BLOCKED_MESSAGE = (
 )
 _BLOCKED_HINT = (
     "nothing here is broken and retrying cannot help; the login is kept and asked once a day. "
-    'BMW\'s open way is CarData: a source with type = "cardata"'
+    'BMW\'s open way for owners is CarData (type = "cardata", which this version does not have yet)'
 )
 
 
