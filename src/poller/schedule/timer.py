@@ -52,9 +52,10 @@ class GridTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no ty
         warped_now = self._clock.now()
         due = next_on_grid(self._anchor, self._interval, warped_now)
         fire = now + (due - warped_now) / self._clock.rate
-        # The clock went back a little since the last fire: that place on the grid has been used.
+        # The first poll comes before the grid's own phase, and the clock may have gone back a little:
+        # a place on the grid that is next to the last fire has been used.
         step = timedelta(seconds=self._interval / self._clock.rate)
-        if previous_fire_time is not None and timedelta(0) <= previous_fire_time - fire < step / 2:
+        if previous_fire_time is not None and abs(fire - previous_fire_time) < step / 2:
             fire += step
         return fire
 

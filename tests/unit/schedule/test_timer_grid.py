@@ -43,6 +43,13 @@ def test_after_the_clock_went_back_an_hour_the_grid_goes_on():
     assert trigger.get_next_fire_time(NOON, clock.now()) == NOON - timedelta(minutes=55)
 
 
+def test_the_first_poll_is_not_followed_by_another_at_once():
+    """It comes at the start, the grid's phase up to `jitter` later."""
+    clock = ManualClock(NOON)
+    trigger = GridTrigger(NOON + timedelta(seconds=7), 300, clock)
+    assert trigger.get_next_fire_time(NOON, clock.now()) == NOON + timedelta(minutes=5, seconds=7)
+
+
 def test_a_small_step_back_does_not_poll_the_same_place_twice():
     clock = ManualClock(NOON)
     trigger = GridTrigger(NOON, 300, clock)
