@@ -11,7 +11,7 @@ from poller.testing.clock import ManualClock
 
 @pytest.fixture
 async def transport():
-    made = Transport("https://host.example", base_url=None, clock=ManualClock(, limits=Limits()))
+    made = Transport("https://host.example", base_url=None, clock=ManualClock(), limits=Limits())
     await made.open()
     yield made
     await made.close()
@@ -40,7 +40,8 @@ async def test_an_address_that_is_none_is_refused(transport, address) -> None:
     ],
 )
 def test_base_url_takes_the_place_of_every_host(base_url, path, url) -> None:
-    assert Transport("https://host.example", base_url=base_url, clock=ManualClock(, limits=Limits()))._url(path) == url
+    made = Transport("https://host.example", base_url=base_url, clock=ManualClock(), limits=Limits())
+    assert made._url(path) == url
 
 
 def test_a_call_shows_nothing_secret() -> None:
