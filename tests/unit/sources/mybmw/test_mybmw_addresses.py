@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from poller.errors import SourceUnavailable
-from poller.sources.mybmw.transport import Call, Transport
+from poller.sources.mybmw.transport import Call, Limits, Transport
 from poller.testing.clock import ManualClock
 
 
