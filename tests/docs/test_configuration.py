@@ -37,7 +37,7 @@ def rows(model: type[BaseModel], without: type[BaseModel] | None = None) -> str:
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     for name, field in model.model_fields.items():
         same = without.model_fields.get(name) if without else None
-        if field.annotation is None or _is_table(field) or (same and same.default == field.default):
+        if field.annotation is None or _is_table(field) or (same and _alike(same, field)):
             continue
         default = "required" if field.is_required() else f"`{toml(written(field))}`"
         if name == "data_dir":
@@ -45,6 +45,10 @@ def rows(model: type[BaseModel], without: type[BaseModel] | None = None) -> str:
         meaning = (field.description or "").replace("|", "\\|")
         lines.append(f"| `{name}` | {default} | {meaning} |")
     return "\n".join(lines)
+
+
+def _alike(one: FieldInfo, other: FieldInfo) -> bool:
+    return (one.default, one.description) == (other.default, other.description)
 
 
 def _is_table(field: FieldInfo) -> bool:

@@ -13,7 +13,7 @@ from poller.vehicle.signals import SIGNALS
 
 _NOW = datetime(2026, 11, 21, tzinfo=UTC)
 _AGES = ("vehicle_last_success_timestamp_seconds", "vehicle_report_timestamp_seconds")
-_BESIDES = {"vehicle_info", "vehicle_up", *_AGES}
+_BESIDES = {"vehicle_info", "vehicle_up", "vehicle_signal_timestamp_seconds", *_AGES}
 _DAEMON_METRIC = re.compile(r"\bpoller_[a-z_]+[a-z]\b")
 _VEHICLE_METRIC = re.compile(r"\bvehicle_[a-z_]+[a-z]\b")
 

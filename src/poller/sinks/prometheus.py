@@ -27,6 +27,7 @@ Family = GaugeMetricFamily | StateSetMetricFamily | InfoMetricFamily
 _UP = "vehicle_up"
 _LAST_SUCCESS = "vehicle_last_success_timestamp_seconds"
 _REPORT = "vehicle_report_timestamp_seconds"
+_SIGNAL_TIME = "vehicle_signal_timestamp_seconds"
 _INFO = "vehicle"
 #: What is said about each source of a vehicle.
 _MARKS = {
@@ -51,7 +52,7 @@ class PrometheusSink:
     def __init__(self, name: str, settings: PrometheusSettings, context: SinkContext) -> None:
         self.name = name
         self._rendering = context.rendering
-        self._collector = VehicleCollector(name, context.rendering, context.clock, settings.max_age)
+        self._collector = VehicleCollector(name, context.rendering, context.clock, settings)
         self.registry = CollectorRegistry()
         self.registry.register(self._collector)
 
@@ -73,15 +74,16 @@ class PrometheusSink:
 class VehicleCollector(Collector):
     """Views in, families out. `collect` never raises: a view that cannot be shown is left out.
 
-    `views` is replaced as a whole, so a scrape sees one state. `max_age` in seconds, 0: values are
-    shown however old; the age is that of the source's last answer.
+    `views` is replaced as a whole, so a scrape sees one state. With a `max_age`, values are withheld
+    when the last answer of their source is older.
     """
 
-    def __init__(self, sink: str, rendering: Rendering, clock: Clock, max_age: float) -> None:
+    def __init__(self, sink: str, rendering: Rendering, clock: Clock, settings: PrometheusSettings) -> None:
         self.views: Mapping[str, VehicleView] = {}
         self._rendering = rendering
         self._clock = clock
-        self._max_age = timedelta(seconds=max_age)
+        self._max_age = timedelta(seconds=settings.max_age)
+        self._signal_times = settings.signal_times
         self._log = log.get("sinks", sink=sink)
         self._shown: Sequence[VehicleView] = ()
         self._complained: set[tuple[str, str]] = set()
@@ -136,6 +138,8 @@ class VehicleCollector(Collector):
                 continue
             labels = (vehicle,) if dimension is None else (vehicle, dimension)
             yield _Row(_name(signal), labels, self._value(signal, reading.value))
+            if self._signal_times and reading.observed_at is not None:
+                yield _Row(_SIGNAL_TIME, (vehicle, record_key), reading.observed_at.timestamp())
 
     def _value(self, signal: Signal, value: Value) -> float | dict[str, bool]:
         if signal.kind is Kind.ENUM:
@@ -178,6 +182,8 @@ def _families() -> dict[str, Family]:
     families: dict[str, Family] = {
         name: GaugeMetricFamily(name, text, labels=["vehicle", "source"]) for name, text in _MARKS.items()
     }
+    text = "When the car measured the signal; only with signal_times."
+    families[_SIGNAL_TIME] = GaugeMetricFamily(_SIGNAL_TIME, text, labels=["vehicle", "signal"])
     families[_INFO] = InfoMetricFamily(_INFO, "What the vehicle is.", labels=["vehicle"])
     for signal in SIGNALS:
         if signal.metric is None:

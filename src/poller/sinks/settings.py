@@ -71,3 +71,4 @@ class PrometheusSettings(SinkSettings):
     location: Location = Field("none", description="exact, rounded (about 1 km) or none.")
     vin: VinMode = Field("short", description='"full" adds the vin label to vehicle_info.')
     max_age: Duration = Field(0.0, description="Withhold a vehicle's values when older than this; 0 never.")
+    signal_times: bool = Field(False, description="Also show when the car measured each signal.")

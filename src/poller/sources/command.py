@@ -139,8 +139,10 @@ async def run(argv: Sequence[str], *, folder: Path, seconds: float, max_output: 
         )
     except (OSError, ValueError) as error:
         raise SourceUnavailable(
-            f"the program cannot be started: {getattr(error, 'strerror', error)}",
-            hint="give its full path in `command`; it runs in the configuration's folder, without a shell",
+            f"the program {Path(argv[0]).name} cannot be started: {getattr(error, 'strerror', error)}",
+            hint="make it executable: chmod +x"
+            if isinstance(error, PermissionError)
+            else "give its full path in `command`; it runs in the configuration's folder, without a shell",
         ) from error
     try:
         async with asyncio.timeout(seconds):

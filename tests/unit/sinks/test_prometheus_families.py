@@ -93,6 +93,20 @@ async def test_texts_are_labels_of_one_series(tmp_path) -> None:
     assert samples(prometheus)['vehicle_info{model="MINI \\"SE\\"",vehicle="mini",year="2024"}'] == 1
 
 
+async def test_each_signals_own_time_is_there_on_demand(tmp_path) -> None:
+    shown = view({"soc_percent": 80, "door_open.front_left": True})
+    at = shown.readings["soc_percent"][0].observed_at.timestamp()
+    for wanted in (False, True):
+        prometheus = sink(tmp_path, signal_times=wanted)
+        await prometheus.publish(shown)
+        times = {k: v for k, v in samples(prometheus).items() if k.startswith("vehicle_signal_timestamp")}
+        assert times == {
+            f'vehicle_signal_timestamp_seconds{{signal="{key}",vehicle="mini"}}': at
+            for key in ("soc_percent", "door_open.front_left")
+            if wanted
+        }
+
+
 @pytest.mark.parametrize(("mode", "label"), [("full", f'vin="{VIN}"'), ("short", None), ("hash", None)])
 async def test_the_vin_is_shown_only_if_asked_for(tmp_path, mode, label) -> None:
     prometheus = sink(tmp_path, vin=mode)
@@ -183,7 +197,9 @@ async def test_signals_that_are_absent_leave_no_trace(tmp_path) -> None:
 def test_names_are_told_in_advance_so_that_a_second_such_sink_is_refused() -> None:
     registry = CollectorRegistry()
     for times in (1, 2):
-        collector = VehicleCollector("prometheus", Rendering({}), ManualClock(), 0)
+        collector = VehicleCollector(
+            "prometheus", Rendering({}), ManualClock(), PrometheusSettings(type="prometheus")
+        )
         if times == 1:
             registry.register(collector)
             continue

@@ -96,7 +96,11 @@ class Transport:
             raise SourceUnavailable("BMW did not answer in time", reason="timeout") from error
         except httpx.RequestError as error:
             kind = type(error).__name__
-            raise SourceUnavailable(f"BMW could not be reached ({kind})", reason="network") from error
+            raise SourceUnavailable(
+                f"BMW could not be reached ({kind})",
+                reason="network",
+                hint="look at this machine's network; it is tried again by itself",
+            ) from error
         if reply.status >= 500:
             raise SourceUnavailable(f"BMW answered {reply.status}", reason="server")
         return reply
