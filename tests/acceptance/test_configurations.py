@@ -80,6 +80,12 @@ BROKEN = [
         {"POLLER_POLL__INTERVALL": "5m"},
     ),
     Broken(
+        "a variable with one underscore for two",
+        DUMPS,
+        {"poll_interval": ("POLLER_POLL__INTERVAL ", "Two underscores")},
+        {"POLLER_POLL_INTERVAL": "5m"},
+    ),
+    Broken(
         "a misspelt variable of no table",
         DUMPS,
         {"pol": ("POLLER_POLL__JITTER", "POLLER_POL__JITTER")},

@@ -215,7 +215,7 @@ async def test_a_store_without_a_token_is_named_as_the_problem(road, tmp_path, c
 async def test_a_refused_refresh_token_leaves_the_old_login(road) -> None:
     source = await road.logged_in()
     before = stored(road)
-    with pytest.raises(LoginRequired):
+    with pytest.raises(LoginRequired, match="this refresh token"):
         await source.login(refresh_token="spent")
     assert stored(road) == before
 

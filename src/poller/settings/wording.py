@@ -80,8 +80,16 @@ def table_fields(table: str) -> list[str]:
     return []
 
 
+def _fields_or_none(table: str) -> list[str]:
+    return table_fields(table) if table in Settings.model_fields else []
+
+
 def _unknown(place: Place, known: list[str], layers: Layers) -> str:
     *tables, name = place
+    # One underscore where two part the levels: POLLER_POLL_INTERVAL.
+    table, _, rest_of_name = str(name).partition("_")
+    if not tables and rest_of_name and rest_of_name in _fields_or_none(table):
+        return f"unknown: is {variable((table, rest_of_name))} meant? Two underscores part the levels"
     near = nearest(name, known)
     homes = [table for table in Settings.model_fields if not tables and name in table_fields(table)]
     if homes:

@@ -33,7 +33,8 @@ class CompactJSON(JSONResponse):
 
     def render(self, content: object) -> bytes:
         """One line, no NaN."""
-        return dumps(content).encode() + b"\n"
+        # A path need not be UTF-8.
+        return dumps(content).encode(errors="replace") + b"\n"
 
 
 class Routes:

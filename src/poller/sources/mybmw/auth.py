@@ -159,7 +159,7 @@ class Auth:
             if taken is None:
                 grant = await self._password_grant(blank, captcha_token)
             else:
-                grant = await self._refresh_grant(blank)
+                grant = await self._taken_grant(blank)
             self._tokens = await self._store(self._granted(blank, grant))
             return self._tokens
 
@@ -222,6 +222,17 @@ class Auth:
         if reply.status in (400, 401):
             raise self._refusal()
         return self._understood(reply, oauth.read_grant)
+
+    async def _taken_grant(self, tokens: Tokens) -> oauth.Grant:
+        """As `_refresh_grant`, for a token that a human brought."""
+        try:
+            return await self._refresh_grant(tokens)
+        except LoginRequired as error:
+            raise LoginRequired(
+                "BMW refused this refresh token; it has expired, was used already, or is not whole",
+                hint="take the newest from the program that holds it, or log in by captcha; what was "
+                "stored before is kept",
+            ) from error
 
     async def _password_grant(self, tokens: Tokens, captcha_token: str) -> oauth.Grant:
         config = await self._config(tokens)
