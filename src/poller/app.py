@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from pathlib import Path
 
 from poller import __released__, __version__
 from poller.errors import JournalError
@@ -61,7 +60,6 @@ class App:
 
     async def open(self) -> None:
         """Take the data directory and open every part. Raises JournalLocked, JournalError."""
-        prepare_data_dir(self.loaded.settings.data_dir)
         await self.journal.open(Road.queued_names(self.loaded.settings))
         await self.road.open()
         await self.refresh()
@@ -276,14 +274,3 @@ def policy_of(settings: Settings) -> Policy:
     """The journal's limits as configured."""
     journal = settings.journal
     return Policy(journal.max_age, journal.max_size, journal.keep_free, journal.when_full)
-
-
-def prepare_data_dir(path: Path) -> None:
-    """Make the data directory, for us alone. Raises JournalError with the mend."""
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise JournalError(
-            f"cannot make the data directory {path}: {error.strerror}",
-            hint="set data_dir to a folder that this user may write, or make it writable",
-        ) from error

@@ -50,11 +50,10 @@ class ConfigError(PollerError):
         super().__init__("\n".join(self.problems), hint=hint)
 
 
-class SourceError(PollerError):
-    """A source did not give a usable answer."""
+class Reasoned(PollerError):
+    """An error whose `reason`, one word of a closed set, is a label of a metric."""
 
-    #: One word of a closed set: the ``reason`` label of ``poller_poll_failures_total``.
-    reason: str = "source"
+    reason: str
 
     def __init__(
         self, message: str | None = None, *, hint: str | None = None, reason: str | None = None
@@ -62,6 +61,13 @@ class SourceError(PollerError):
         super().__init__(message, hint=hint)
         if reason is not None:
             self.reason = reason
+
+
+class SourceError(Reasoned):
+    """A source did not give a usable answer."""
+
+    #: One word of a closed set: the ``reason`` label of ``poller_poll_failures_total``.
+    reason: str = "source"
 
 
 class SourceUnavailable(SourceError):
@@ -106,18 +112,11 @@ class MalformedAnswer(SourceError):
     reason = "malformed"
 
 
-class SinkError(PollerError):
+class SinkError(Reasoned):
     """A sink did not take a batch."""
 
     #: One word of a closed set: the ``reason`` label of ``poller_delivery_failures_total``.
     reason: str = "sink"
-
-    def __init__(
-        self, message: str | None = None, *, hint: str | None = None, reason: str | None = None
-    ) -> None:
-        super().__init__(message, hint=hint)
-        if reason is not None:
-            self.reason = reason
 
 
 class SinkUnavailable(SinkError):

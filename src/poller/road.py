@@ -104,8 +104,8 @@ class Road:
     async def catch_up(self) -> None:
         """Take over what the journal knows: the newest of each vehicle, back-off, last attempts."""
         await self.collector.restore(self.sources)
-        for name, rounds in self.rounds.items():
-            await rounds.open(self.fleet.last_success(name))
+        for rounds in self.rounds.values():
+            await rounds.open()
 
     @property
     def registries(self) -> list[Registry]:

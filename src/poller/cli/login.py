@@ -60,7 +60,7 @@ async def login_to(
 
 
 def _source(loaded: Loaded, name: str) -> Any:
-    from poller.app import prepare_data_dir
+    from poller.journal.place import prepare_folder
     from poller.road import source_context
     from poller.runtime.clock import SystemClock
     from poller.sources import BUILDERS
@@ -70,7 +70,7 @@ def _source(loaded: Loaded, name: str) -> Any:
     if settings is None:
         known = ", ".join(loaded.settings.sources)
         raise PollerError(f"no source named {name} in {loaded.path}", hint=f"known: {known}")
-    prepare_data_dir(loaded.settings.data_dir)
+    prepare_folder(loaded.settings.data_dir)
     source = BUILDERS[settings.type](name, settings, source_context(loaded, SystemClock(), NoMemory()))
     if not hasattr(source, "login"):
         raise PollerError(f"source {name} ({settings.type}) needs no login")

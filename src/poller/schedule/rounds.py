@@ -80,14 +80,14 @@ class Rounds:
             name=source.name, kind=source.kind, state="starting", allowed_age=interval * ALLOWED_MISSES
         )
 
-    async def open(self, last_answer: datetime | None = None) -> None:
-        """Read back-off and last attempt from the memory; `last_answer` is the newest in the journal."""
+    async def open(self) -> None:
+        """Read back-off, last attempt and last success from the memory."""
         self._backoff = BackOff.from_json(await self._memory.recall(self._key("backoff")))
         attempt = await self._memory.recall(self._key("attempt")) or {}
         self._status = replace(
             self._status,
             last_attempt_at=_time(attempt.get("at")),
-            last_success_at=max(filter(None, (_time(attempt.get("success")), last_answer)), default=None),
+            last_success_at=_time(attempt.get("success")),
             consecutive_failures=self._backoff.failures,
             state=self._state(),
         )
@@ -239,7 +239,7 @@ class Rounds:
     async def _conclude(self, outcome: Outcome, login: str) -> None:
         before = self._backoff
         error = outcome.error
-        if error is None and outcome.bad and not outcome.good:
+        if outcome.cut and error is None and not outcome.good:
             return  # stopped before anybody was asked: neither a success nor a failure
         speaks_for_account = isinstance(error, RateLimited | LoginRequired)
         if error is None or (outcome.good and not speaks_for_account):
@@ -265,7 +265,7 @@ class Rounds:
             self._log_change(error)
         elif recovered:
             self._logger.info("source.recovered", after_failures=self._status.consecutive_failures)
-        if outcome.good > 0 or (error is None and not outcome.cut):
+        if error is None or outcome.good:
             self._status = replace(self._status, last_success_at=now)
         self._status = replace(
             self._status,

@@ -70,11 +70,6 @@ class Fleet:
         """All vehicles, by VIN."""
         return tuple(self._views[vin] for vin in sorted(self._views))
 
-    def last_success(self, source: str) -> datetime | None:
-        """When this source last had an answer about any vehicle."""
-        times = (mark.last_success_at for (_, name), mark in self._marks.items() if name == source)
-        return max(filter(None, times), default=None)
-
     def vins_of(self, source: str) -> frozenset[str]:
         """The vehicles that this source has spoken of."""
         return frozenset(vin for vin, name in self._marks if name == source)

@@ -79,12 +79,16 @@ async def test_a_bug_with_one_vehicle_does_not_starve_the_others(world):
     assert world.rounds.status.failure.message == "a bug in this program: KeyError"
 
 
-async def test_a_round_that_the_stop_cut_short_is_no_success(world):
+async def test_a_round_that_the_stop_cut_short_is_no_success_and_ends_no_back_off(world):
+    until = world.clock.now() + timedelta(hours=2)
+    world.source.script = [RateLimited(until)]
+    await world.rounds.round()
     stop = asyncio.Event()
     stop.set()
     outcome = await world.rounds.round(stop)
     assert (outcome.good, outcome.bad, outcome.cut) == (0, 0, True)
     assert world.rounds.status.last_success_at is None
+    assert world.rounds.next_poll(None) == until
 
 
 @pytest.mark.parametrize("error", [RateLimited, SourceBlocked])
