@@ -1,90 +1,150 @@
-"""What one entry writes: the answer, its records, the newest snapshot, derived state."""
+"""What a group of entries writes: answers, records, the newest snapshots, derived state."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from poller.journal import letters, memory, newest
-from poller.journal.base import Entry
-from poller.journal.codec import (
-    answer_id,
-    day_of,
-    digest,
-    pack_answer,
-    pack_fingerprint,
-    pack_id,
-    squeeze,
-    to_ms,
-)
+from poller.journal import letters
+from poller.journal.encode import Encoded, EncodedAnswer, EncodedRecord, Text
+from poller.journal.newest import Newest
 from poller.journal.queries import SQL
-from poller.journal.shelves import ShelfKey, Shelves
-from poller.vehicle.answer import Answer
-from poller.vehicle.records import Record, dumps
+from poller.journal.shelves import Shelf, ShelfKey, Shelves
+
+Row = tuple[Any, ...]
+
+
+class _HereAlready(Exception):
+    """A row that was taken for new is not."""
+
+
+@dataclass(slots=True)
+class _Lot:
+    """The rows of one go, table by table, and the numbers that the next ones get.
+
+    `revisions`: of records that are here already, by id; what is not in it is taken for new.
+    """
+
+    body: int
+    seq: int
+    newest: Newest
+    revisions: Mapping[bytes, int] = field(default_factory=dict)
+    bodies: list[Row] = field(default_factory=list)
+    answers: list[Row] = field(default_factory=list)
+    records: list[Row] = field(default_factory=list)
+    outdated: list[Row] = field(default_factory=list)
 
 
 class Appender:
-    """Writes entries inside the writer's transaction; holds the shelves of the day."""
+    """Writes encoded entries inside the writer's transaction; holds the shelves of the day."""
 
     def __init__(self) -> None:
         self._shelves = Shelves()
+
+    def dictionary_of(self, key: ShelfKey) -> bytes | None:
+        """For the encoder, from its thread: what a shelf's texts are squeezed against, if that is known."""
+        return self._shelves.dictionary_of(key)
 
     def forget(self) -> None:
         """After a rollback or a prune."""
         self._shelves.forget()
 
-    def append(self, db: sqlite3.Connection, entry: Entry, now_ms: int) -> Sequence[int]:
-        """Store an entry; the seq of each record, 0 for one that was here already."""
-        if entry.answer is not None:
-            self._answer(db, entry.answer)
-        if entry.quarantine is not None:
-            if entry.answer is None:
-                raise ValueError("a quarantine needs the answer")
-            subject = pack_id(answer_id(entry.answer))
-            letters.put(db, "", subject, now_ms, entry.quarantine, pack_answer(entry.answer))
-        seqs = [self._record(db, record) for record in entry.records]
-        for key, value in entry.state.items():
-            memory.remember(db, key, value)
+    def append(self, db: sqlite3.Connection, group: Sequence[Encoded]) -> Sequence[Sequence[int]]:
+        """Store entries in their order; for each the seqs of its records, 0 for what was here already.
+
+        At first everything is taken for new, which it nearly always is, and goes in at one go. If
+        a row was here already (an answer read twice, an amended record), all are stored again one
+        by one, looked up before.
+        """
+        db.execute("SAVEPOINT lot")
+        try:
+            seqs = self._write(db, group)
+        except _HereAlready:
+            db.execute("ROLLBACK TO lot")
+            self.forget()
+            seqs = [[seq for part in _parts(entry) for seq in self._write_known(db, part)] for entry in group]
+        db.execute("RELEASE lot")
         return seqs
 
-    def _answer(self, db: sqlite3.Connection, answer: Answer) -> None:
-        received = to_ms(answer.received_at)
-        key = ShelfKey(day_of(received), "answer", answer.kind, answer.vin, answer.source)
-        bodies = [
-            self._body(db, key._replace(role="body", name=name), answer.bodies[name])
-            for name in sorted(answer.bodies)
-        ]
-        shelf = self._shelves.of(db, key, b"")
-        db.execute(SQL["answer_add"], (shelf.id, received, dumps(bodies)))
+    def _write_known(self, db: sqlite3.Connection, entry: Encoded) -> Sequence[int]:
+        revisions = {}
+        for record in entry.records:
+            held = db.execute(SQL["record_revision"], (record.id,)).fetchone()
+            if held is not None:
+                revisions[record.id] = int(held[0])
+        for digest, text in entry.answer.bodies if entry.answer else ():
+            shelf = self._shelves.of(db, text.key, text.raw)
+            row = db.execute(SQL["body_find"], (shelf.id, digest)).fetchone()
+            if row is not None:
+                shelf.bodies[digest] = int(row[0])
+        return self._write(db, [entry], revisions)[0]
 
-    def _body(self, db: sqlite3.Connection, key: ShelfKey, body: bytes) -> int:
-        shelf = self._shelves.of(db, key, body)
-        name = digest(body)
-        row = db.execute(SQL["body_find"], (shelf.id, name)).fetchone()
-        if row is not None:
-            return int(row[0])
-        added = db.execute(SQL["body_add"], (shelf.id, name, squeeze(body, shelf.dictionary)))
-        return int(added.lastrowid or 0)
+    def _write(
+        self, db: sqlite3.Connection, group: Sequence[Encoded], revisions: Mapping[bytes, int] | None = None
+    ) -> Sequence[Sequence[int]]:
+        ((body, seq),) = db.execute(SQL["next_numbers"])
+        lot = _Lot(body, seq, Newest(db), revisions or {})
+        seqs = []
+        for entry in group:
+            if entry.answer is not None:
+                self._answer(db, entry.answer, lot)
+            seqs.append([self._record(db, record, lot) for record in entry.records])
+        _insert(db, "body_add", lot.bodies)
+        db.executemany(SQL["answer_add"], lot.answers)
+        db.executemany(SQL["record_remove"], lot.outdated)
+        _insert(db, "record_add", lot.records)
+        lot.newest.store()
+        for entry in group:
+            if entry.state:
+                db.executemany(SQL["memory_put"], entry.state)
+            if entry.quarantine is not None:
+                letters.put(db, "", *entry.quarantine)
+        return seqs
 
-    def _record(self, db: sqlite3.Connection, record: Record) -> int:
-        packed = pack_id(record.id)
-        held = db.execute(SQL["record_revision"], (packed,)).fetchone()
-        if held is not None and held[0] >= record.revision:
+    def _answer(self, db: sqlite3.Connection, answer: EncodedAnswer, lot: _Lot) -> None:
+        numbers = [self._body(db, digest, text, lot) for digest, text in answer.bodies]
+        shelf = self._shelves.of(db, answer.key, b"")
+        lot.answers.append((shelf.id, answer.received_ms, f"[{','.join(map(str, numbers))}]"))
+
+    def _body(self, db: sqlite3.Connection, digest: bytes, text: Text, lot: _Lot) -> int:
+        shelf = self._shelves.of(db, text.key, text.raw)
+        number = shelf.bodies.get(digest)
+        if number is None:
+            number, lot.body = lot.body, lot.body + 1
+            lot.bodies.append((number, shelf.id, digest, text.against(shelf.dictionary)))
+            shelf.remember(digest, number)
+        return number
+
+    def _record(self, db: sqlite3.Connection, record: EncodedRecord, lot: _Lot) -> int:
+        held = lot.revisions.get(record.id)
+        if held is not None and held >= record.revision:
             return 0
-        body = dumps(record.body)
         # Sessions, trips and alerts always say something new, and so does an amended record.
-        changed = newest.take(db, record, body) if record.kind == "snapshot" else True
+        changed = lot.newest.take(record) if record.kind == "snapshot" else True
         if held is not None:
-            db.execute(SQL["record_remove"], (packed,))
+            lot.outdated.append((record.id,))
             changed = True
-        received = to_ms(record.received_at)
-        observed = None if record.observed_at is None else to_ms(record.observed_at)
-        text = body.encode()
-        key = ShelfKey(day_of(received), "record", record.kind, record.vin, record.source)
-        shelf = self._shelves.of(db, key, text)
-        flags = (record.revision, changed, record.replayed, pack_fingerprint(record.fingerprint))
-        added = db.execute(
-            SQL["record_add"],
-            (packed, shelf.id, received, observed, *flags, squeeze(text, shelf.dictionary)),
-        )
-        return int(added.lastrowid or 0)
+        shelf: Shelf = self._shelves.of(db, record.text.key, record.text.raw)
+        seq, lot.seq = lot.seq, lot.seq + 1
+        lot.records.append(
+            (
+                seq, record.id, shelf.id, record.received_ms, record.observed_ms, record.revision, changed,
+                record.replayed, record.fingerprint, record.text.against(shelf.dictionary),
+            )
+        )  # fmt: skip
+        return seq
+
+
+def _insert(db: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> None:
+    """Insert rows that are all taken for new. Raises _HereAlready if one is not."""
+    if rows and db.executemany(SQL[statement], rows).rowcount != len(rows):
+        raise _HereAlready
+
+
+def _parts(entry: Encoded) -> Iterator[Encoded]:
+    """An entry piece by piece: the same id may come twice in it."""
+    yield replace(entry, records=())
+    for record in entry.records:
+        yield Encoded(records=(record,))

@@ -9,12 +9,10 @@ from typing import Any
 from poller.journal.codec import (
     Unreadable,
     from_ms,
-    pack_fingerprint,
-    pack_id,
     read_object,
-    to_ms,
     unpack_fingerprint,
 )
+from poller.journal.encode import EncodedRecord
 from poller.journal.queries import SQL
 from poller.runtime import log
 from poller.vehicle.records import Record
@@ -22,19 +20,31 @@ from poller.vehicle.records import Record
 logger = log.get("journal")
 
 
-def take(db: sqlite3.Connection, record: Record, body: str) -> bool:
-    """Take in a snapshot unless a newer one is here; True if it differs from the newest before it."""
-    newest = db.execute(SQL["newest_of"], (record.vin, record.source)).fetchone()
-    received = to_ms(record.received_at)
-    if newest is None or received >= newest[0]:
-        observed = None if record.observed_at is None else to_ms(record.observed_at)
-        fingerprint = pack_fingerprint(record.fingerprint)
-        key = (record.vin, record.source, pack_id(record.id))
-        db.execute(
-            SQL["newest_put"],
-            (*key, received, observed, record.revision, record.replayed, fingerprint, body),
-        )
-    return newest is None or not record.fingerprint or unpack_fingerprint(newest[1]) != record.fingerprint
+class Newest:
+    """One transaction's share: takes in snapshots one after another, writes the newest of each at the end."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._known: dict[tuple[str, str], tuple[int, bytes | str] | None] = {}
+        self._rows: dict[tuple[str, str], tuple[Any, ...]] = {}
+
+    def take(self, record: EncodedRecord) -> bool:
+        """Take in a snapshot unless a newer one is here; True if it differs from the newest before it."""
+        key = (record.vin, record.source)
+        if key not in self._known:
+            self._known[key] = self._db.execute(SQL["newest_of"], key).fetchone()
+        newest = self._known[key]
+        if newest is None or record.received_ms >= newest[0]:
+            self._known[key] = (record.received_ms, record.fingerprint)
+            self._rows[key] = (
+                *key, record.id, record.received_ms, record.observed_ms, record.revision, record.replayed,
+                record.fingerprint, record.body,
+            )  # fmt: skip
+        return newest is None or not record.fingerprint or newest[1] != record.fingerprint
+
+    def store(self) -> None:
+        """Write what was taken in."""
+        self._db.executemany(SQL["newest_put"], self._rows.values())
 
 
 def listed(db: sqlite3.Connection) -> Sequence[Record]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from poller.journal.codec import MAX_DICTIONARY, Unreadable, expand, squeeze
@@ -13,6 +13,8 @@ from poller.runtime import log
 
 #: Dictionaries held in memory, some 10 kB each; more vehicles than this are read from disk again.
 _HELD: Final = 64
+#: Bodies remembered of a shelf.
+_BODIES: Final = 4
 
 logger = log.get("journal")
 
@@ -29,10 +31,20 @@ class ShelfKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """`dictionary` is the shelf's first text, what comes later is compressed against it."""
+    """`dictionary` is the shelf's first text, what comes later is compressed against it.
+
+    `bodies`: the ids of the last bodies on it by their digests; the same one often comes again.
+    """
 
     id: int
     dictionary: bytes
+    bodies: dict[bytes, int] = field(default_factory=dict)
+
+    def remember(self, digest: bytes, number: int) -> None:
+        """Keep the id of a body, and let go of an older one."""
+        if len(self.bodies) >= _BODIES:
+            del self.bodies[next(iter(self.bodies))]
+        self.bodies[digest] = number
 
 
 class Shelves:
@@ -52,6 +64,11 @@ class Shelves:
         else:
             self._held.move_to_end(key)
         return shelf
+
+    def dictionary_of(self, key: ShelfKey) -> bytes | None:
+        """The dictionary of a shelf that is remembered, or None; any thread may ask."""
+        shelf = self._held.get(key)
+        return None if shelf is None else shelf.dictionary
 
     def forget(self) -> None:
         """After a rollback or a prune: what is held may not be on disk."""

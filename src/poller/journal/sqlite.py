@@ -2,10 +2,10 @@
 
 ::
 
-    append ┐                    ┌ append.py    answers, records, newest      ┐
-    settle ├─► writer.py ──────►├ cursors.py   compare and set               ├─► journal.db
-    prune  ┘   one commit for   └ prune.py     whole days, oldest first      ┘   store.py, room.py
-               all that waits
+    append ─► encode.py ┐                  ┌ append.py   answers, records, newest ┐
+    settle ─────────────├─► writer.py ────►├ cursors.py  compare and set          ├─► journal.db
+    prune ──────────────┘   one commit for └ prune.py    whole days, oldest first ┘   store.py, room.py
+                            all that waits
     peek, stats, … ─► reader.py ─► cursors.py, letters.py, stats.py
 """
 
@@ -23,6 +23,7 @@ from poller.journal import cursors, letters, memory, newest, stats
 from poller.journal.append import Appender
 from poller.journal.base import Backlog, Batch, DeadLetter, Entry, JournalStats, Policy, Pruned, Rejected
 from poller.journal.codec import to_ms
+from poller.journal.encode import Encoder
 from poller.journal.faults import Damaged, Fault, explain, fault_of
 from poller.journal.prune import Pruner, Swept
 from poller.journal.reader import Reader
@@ -45,8 +46,9 @@ class SqliteJournal:
         self._room = Room(path, policy)
         self._reader = Reader(self._store)
         self._appender = Appender()
+        self._encoder = Encoder(self._appender.dictionary_of)
         self._pruner = Pruner(self._room, self._appender.forget, lambda: self._store.sinks)
-        aides = Aides(self._pruner.relieve, self._appender.forget, self._reader.let_go)
+        aides = Aides(self._appender.append, self._pruner.relieve, self._appender.forget, self._reader.let_go)
         self._writer = Writer(self._store, self._room, aides)
 
     async def open(self, sinks: Collection[str]) -> None:
@@ -67,9 +69,7 @@ class SqliteJournal:
 
     async def append(self, entry: Entry) -> Sequence[int]:
         """Store in ONE transaction; when this returns it survives power loss."""
-        job = partial(self._appender.append, entry=entry, now_ms=self._now())
-        seqs: Sequence[int] = await self._writer.run(job, Duty.APPEND)
-        return seqs
+        return await self._writer.append(self._encoder.encode(entry, self._now()))
 
     async def peek(
         self,

@@ -10,10 +10,13 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import groupby
+from operator import attrgetter
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from poller.errors import JournalError
+from poller.journal.encode import Encoded
 from poller.journal.faults import Fault, explain, fault_of
 from poller.journal.room import Room
 from poller.journal.store import Store, fold, is_damaged
@@ -39,10 +42,12 @@ class Duty(Enum):
 class Aides:
     """What the writer asks of others, in its own thread.
 
-    `relieve` makes room and says whether it could; `forget` drops what is remembered of a
-    transaction that was taken back; `let_go` closes this process's other connections.
+    `append` stores encoded entries and gives the seqs of each; `relieve` makes room and says
+    whether it could; `forget` drops what is remembered of a transaction that was taken back;
+    `let_go` closes this process's other connections.
     """
 
+    append: Callable[[sqlite3.Connection, Sequence[Encoded]], Sequence[Sequence[int]]]
     relieve: Callable[[sqlite3.Connection], bool]
     forget: Callable[[], None]
     let_go: Callable[[], None]
@@ -53,6 +58,7 @@ class _Task:
     job: Job
     duty: Duty
     future: asyncio.Future[Any]
+    entry: Encoded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +98,22 @@ class Writer:
             await self.stop()
             raise
 
+    async def append(self, entry: Encoded) -> Sequence[int]:
+        """The seqs of an entry's records once it is on disk. Raises JournalError."""
+        seqs: Sequence[int] = await self._put(
+            lambda db: self._aides.append(db, [entry])[0], Duty.APPEND, entry
+        )
+        return seqs
+
     async def run(self, job: Job, duty: Duty = Duty.KEEP) -> Any:
         """The result of `job` once it is on disk. Raises JournalError, or what the job raised."""
+        return await self._put(job, duty)
+
+    async def _put(self, job: Job, duty: Duty, entry: Encoded | None = None) -> Any:
         if self._loop is None:
             raise JournalError("the journal is closed")
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.put(_Task(job, duty, future))
+        self._queue.put(_Task(job, duty, future, entry))
         return await future
 
     async def stop(self) -> None:
@@ -134,9 +150,9 @@ class Writer:
         task = self._pushed_back.pop() if self._pushed_back else self._queue.get()
         if task is None:
             return ()
-        group = [task]
+        group, most = [task], self._room.rows
         with contextlib.suppress(Empty):
-            while task.duty is not Duty.ALONE and len(group) < self._room.rows:
+            while task.duty is not Duty.ALONE and len(group) < most:
                 following = self._queue.get_nowait()
                 if following is None or following.duty is Duty.ALONE:
                     self._pushed_back.append(following)
@@ -179,14 +195,21 @@ class Writer:
             return [group[0].job(db)]
         db.execute("BEGIN IMMEDIATE")
         limits = self._room.measure(db)
-        outcomes, duty = [], None
-        for task in group:
-            if task.duty is not duty:
-                duty = task.duty
-                self._room.admit(db, limits, appending=duty is Duty.APPEND)
-            outcomes.append(self._attempt(db, task.job))
+        outcomes: list[Any] = []
+        for duty, run in groupby(group, key=attrgetter("duty")):
+            self._room.admit(db, limits, appending=duty is Duty.APPEND)
+            outcomes += self._attempt_all(db, list(run))
         db.execute("COMMIT")
         return outcomes
+
+    def _attempt_all(self, db: sqlite3.Connection, run: Sequence[_Task]) -> Sequence[Any]:
+        entries = [task.entry for task in run if task.entry is not None]
+        if len(entries) > 1:
+            # At one go; if one of them does not fit, each by itself.
+            together = self._attempt(db, lambda db: self._aides.append(db, entries))
+            if not isinstance(together, _Failed):
+                return list(together)
+        return [self._attempt(db, task.job) for task in run]
 
     def _attempt(self, db: sqlite3.Connection, job: Job) -> Any:
         db.execute("SAVEPOINT job")

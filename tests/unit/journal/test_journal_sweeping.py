@@ -12,6 +12,7 @@ import pytest
 from poller.journal.append import Appender
 from poller.journal.base import Entry, Policy
 from poller.journal.codec import day_of, to_ms
+from poller.journal.encode import Encoder
 from poller.journal.prune import Pruner, Swept
 from poller.journal.room import Room
 from poller.journal.store import migrate
@@ -49,7 +50,8 @@ def pruner(appender) -> Pruner:
 def add(db: sqlite3.Connection, appender: Appender, number: int) -> None:
     answer, record = snapshot_number(number)
     answer = replace(answer, bodies={**answer.bodies, "profile": b"always the same"})
-    appender.append(db, Entry(answer=answer, records=[record]), 0)
+    encoder = Encoder(appender.dictionary_of)
+    appender.append(db, [encoder.encode(Entry(answer=answer, records=[record]), 0)])
 
 
 def counts(db: sqlite3.Connection) -> tuple[int, ...]:

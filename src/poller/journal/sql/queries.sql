@@ -13,7 +13,7 @@ SELECT first FROM shelves WHERE id = ?
 SELECT id FROM bodies WHERE shelf = ? AND digest = ?
 
 -- name: body_add
-INSERT INTO bodies (shelf, digest, data) VALUES (?, ?, ?)
+INSERT OR IGNORE INTO bodies (id, shelf, digest, data) VALUES (?, ?, ?, ?)
 
 -- name: answer_add
 INSERT OR IGNORE INTO answers (shelf, received_ms, bodies) VALUES (?, ?, ?)
@@ -25,8 +25,14 @@ SELECT revision FROM records WHERE id = ?
 DELETE FROM records WHERE id = ?
 
 -- name: record_add
-INSERT INTO records (id, shelf, received_ms, observed_ms, revision, changed, replayed, fingerprint, data)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT OR IGNORE INTO records
+    (seq, id, shelf, received_ms, observed_ms, revision, changed, replayed, fingerprint, data)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: next_numbers
+-- The next body's id and the next record's seq, which is never one that was given out before.
+SELECT (SELECT coalesce(max(id), 0) + 1 FROM bodies),
+       coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0) + 1
 
 -- name: newest_of
 SELECT received_ms, fingerprint FROM newest WHERE vin = ? AND source = ?
