@@ -98,23 +98,20 @@ class Writer:
             await self.stop()
             raise
 
-    async def append(self, entry: Encoded) -> Sequence[int]:
-        """The seqs of an entry's records once it is on disk. Raises JournalError."""
-        seqs: Sequence[int] = await self._put(
-            lambda db: self._aides.append(db, [entry])[0], Duty.APPEND, entry
-        )
-        return seqs
+    def append(self, entry: Encoded) -> asyncio.Future[Sequence[int]]:
+        """The seqs of an entry's records, once it is on disk; or JournalError. Raises JournalError too."""
+        return self._put(lambda db: self._aides.append(db, [entry])[0], Duty.APPEND, entry)
 
-    async def run(self, job: Job, duty: Duty = Duty.KEEP) -> Any:
-        """The result of `job` once it is on disk. Raises JournalError, or what the job raised."""
-        return await self._put(job, duty)
+    def run(self, job: Job, duty: Duty = Duty.KEEP) -> asyncio.Future[Any]:
+        """The result of `job` once it is on disk; or JournalError, or what the job raised."""
+        return self._put(job, duty)
 
-    async def _put(self, job: Job, duty: Duty, entry: Encoded | None = None) -> Any:
+    def _put(self, job: Job, duty: Duty, entry: Encoded | None = None) -> asyncio.Future[Any]:
         if self._loop is None:
             raise JournalError("the journal is closed")
         future: asyncio.Future[Any] = self._loop.create_future()
         self._queue.put(_Task(job, duty, future, entry))
-        return await future
+        return future
 
     async def stop(self) -> None:
         """Finish what is queued, fold the log into the file, close; may be called twice."""
