@@ -7,22 +7,36 @@ import re
 import signal
 import sys
 import tomllib
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import pytest
 
 
-async def start(*arguments: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "poller", "simulate", *arguments, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+@pytest.fixture
+async def start() -> AsyncIterator[Callable[..., Awaitable[asyncio.subprocess.Process]]]:
+    """Starts the command with these arguments; none outlives its test."""
+    started = []
+
+    async def simulate(*arguments: str) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "poller", "simulate", *arguments, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield simulate
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
-async def printed(process: asyncio.subprocess.Process) -> str:
+async def printed(process: asyncio.subprocess.Process, until: str = "base_url") -> str:
     text = ""
     async with asyncio.timeout(15):
-        while "base_url" not in text:
+        while until not in text:
             line = await process.stdout.readline()
             assert line, (await process.stderr.read()).decode()
             text += line.decode()
@@ -30,7 +44,7 @@ async def printed(process: asyncio.subprocess.Process) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_it_prints_what_to_use_and_ends_well_when_told(number) -> None:
+async def test_it_prints_what_to_use_and_ends_well_when_told(start, number) -> None:
     process = await start()
     text = await printed(process)
     table = tomllib.loads(text[text.index("[sources") :])["sources"]["simulated"]
@@ -53,9 +67,11 @@ async def test_it_prints_what_to_use_and_ends_well_when_told(number) -> None:
         ("--listen", "nonsense", "'nonsense' is no address"),
         ("--answers", "/nowhere/at/all", "/nowhere/at/all holds no captured answers"),
         ("--speed", "0", "--speed"),
+        ("--cars", "none", "--cars"),
+        ("--scenario", "internet-outige", 'is "internet-outage" meant? shipped: bmw-closes-the-door, '),
     ],
 )
-async def test_what_cannot_be_is_a_usage_error(option, value, named) -> None:
+async def test_what_cannot_be_is_a_usage_error(start, option, value, named) -> None:
     process = await start(option, value)
     async with asyncio.timeout(15):
         out, complaint = await process.communicate()
@@ -64,7 +80,7 @@ async def test_what_cannot_be_is_a_usage_error(option, value, named) -> None:
     assert named in complaint.decode()
 
 
-async def test_a_taken_port_is_a_failure_that_says_so() -> None:
+async def test_a_taken_port_is_a_failure_that_says_so(start) -> None:
     first = await start()
     port = re.search(r"127\.0\.0\.1:(\d+)", await printed(first))[1]
     second = await start("--listen", port)
@@ -74,3 +90,48 @@ async def test_a_taken_port_is_a_failure_that_says_so() -> None:
     assert b"choose another port" in complaint
     first.send_signal(signal.SIGTERM)
     await first.communicate()
+
+
+async def test_a_scenario_is_told_and_played_on_the_warped_clock(start) -> None:
+    """At 3600 times the speed the ten minutes and the two hours are two seconds and a bit."""
+    process = await start("--scenario", "internet-outage", "--speed", "3600", "--cars", "all")
+    text = await printed(process, until="/_sim/faults")
+    assert "The internet is gone for two hours" in text
+    assert re.search(r"\d\d:\d\d, in 1s: nobody listens: connections are refused", text)
+    assert "What to look at:" in text
+    base_url = re.search(r'base_url = "(.*)"', text)[1]
+    seen = []
+    async with asyncio.timeout(20), httpx.AsyncClient(base_url=base_url, timeout=5) as http:
+        while seen[-2:] != ["refused", "answered"]:
+            now = await whether_it_answers(http)
+            if seen[-1:] != [now]:
+                seen.append(now)
+        vehicles = (await http.get("/_sim/state")).json()["vehicles"]
+    assert sum(map(len, vehicles.values())) == 4
+    process.send_signal(signal.SIGTERM)
+    _, complaint = await process.communicate()
+    assert (process.returncode, complaint) == (0, b"")
+
+
+async def whether_it_answers(http: httpx.AsyncClient) -> str:
+    try:
+        await http.get("/_sim/state")
+    except httpx.ConnectError:
+        await asyncio.sleep(0.02)  # a refusal comes at once
+        return "refused"
+    except httpx.TransportError:
+        return "cut"
+    return "answered"
+
+
+async def test_a_bad_scenario_file_is_a_usage_error_with_every_problem(start, tmp_path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('title = "Mine"\n[[faults]]\nkind = "qouta"\nfor = "soon"\n')
+    process = await start("--scenario", str(path))
+    async with asyncio.timeout(15):
+        out, complaint = await process.communicate()
+    assert (process.returncode, out) == (2, b"")
+    told = complaint.decode()
+    assert f'{path}: 1st [[faults]]: kind: unknown: is "quota" meant?' in told
+    assert f"{path}: 1st [[faults]]: for: expected a duration" in told
+    assert f"{path}: description: is missing" in told

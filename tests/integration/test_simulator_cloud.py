@@ -3,101 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import gc
-import hashlib
+import json
 import time
 from collections.abc import AsyncIterator
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from simulated_app import CHARGING, LIST, OLD_LIST, PICTURE, PROFILE, STATE, TOKEN, App, app_of, query
 
-from poller.simulator.car import BMW_VIN, MINI_VIN, demo_garage
 from poller.simulator.cloud import FakeCloud
+from poller.simulator.fleet import BMW_VIN, MINI_VIN
+from poller.simulator.garage import demo_garage
 from poller.simulator.login import PASSWORD, REFRESH_TOKEN, USER
 from poller.simulator.server import serve
 from poller.testing.clock import ManualClock
-
-LIST = "/eadrax-vcs/v5/vehicle-list"
-PROFILE = "/eadrax-vcs/v5/vehicle-data/profile"
-STATE = "/eadrax-vcs/v4/vehicles/state"
-CHARGING = "/eadrax-crccs/v2/vehicles"
-AUTHENTICATE = "/gcdm/oauth/authenticate"
-TOKEN = "/gcdm/oauth/token"
-VERIFIER = "v" * 86
-CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
-RETURN_URL = "com.bmw.connected://oauth"
-
-
-class App:
-    """What the maker's app does, call by call."""
-
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self.http = http
-        self.client: tuple[str, str] = ("", "")
-        self.common: dict[str, str] = {}
-
-    async def read_config(self) -> dict:
-        key = {"ocp-apim-subscription-key": "k"}
-        config = (await self.http.get("/eadrax-ucs/v1/presentation/oauth/config", headers=key)).json()
-        self.client = (config["clientId"], config["clientSecret"])
-        self.common = {
-            "client_id": config["clientId"],
-            "response_type": "code",
-            "scope": " ".join(config["scopes"]),
-            "redirect_uri": config["returnUrl"],
-            "state": "s",
-            "nonce": "n",
-            "code_challenge": CHALLENGE,
-            "code_challenge_method": "S256",
-        }
-        return config
-
-    async def give_password(
-        self, user: str = USER, password: str = PASSWORD, captcha: str = "P1"
-    ) -> httpx.Response:
-        form = {
-            **self.common,
-            "grant_type": "authorization_code",
-            "username": user,
-            "password": password,
-        }
-        return await self.http.post(AUTHENTICATE, data=form, headers={"hcaptchatoken": captcha})
-
-    async def fetch_code(self, authorization: str) -> httpx.Response:
-        form = {**self.common, "authorization": authorization}
-        return await self.http.post(AUTHENTICATE, data=form, params={"interaction-id": "i"})
-
-    async def redeem(self, code: str, verifier: str = VERIFIER) -> httpx.Response:
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "code_verifier": verifier,
-            "redirect_uri": RETURN_URL,
-        }
-        return await self.http.post(TOKEN, data=form, auth=self.client)
-
-    async def refresh(self, token: str) -> httpx.Response:
-        form = {"grant_type": "refresh_token", "refresh_token": token, "redirect_uri": RETURN_URL}
-        return await self.http.post(TOKEN, data=form, auth=self.client)
-
-    async def log_in(self, captcha: str = "P1") -> httpx.Response:
-        await self.read_config()
-        promised = (await self.give_password(captcha=captcha)).json()["redirect_to"]
-        answer = await self.fetch_code(_query(promised.removeprefix("redirect_uri="))["authorization"])
-        assert answer.status_code == 302
-        return await self.redeem(_query(answer.headers["location"])["code"])
-
-    async def enter(self) -> dict[str, str]:
-        """The headers of somebody who is logged in."""
-        await self.read_config()
-        tokens = (await self.refresh(REFRESH_TOKEN)).json()
-        return {"authorization": f"Bearer {tokens['access_token']}"}
-
-
-def _query(url: str) -> dict[str, str]:
-    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
 @pytest.fixture
@@ -111,14 +32,9 @@ def cloud(clock: ManualClock) -> FakeCloud:
 
 
 @pytest.fixture
-async def http(cloud: FakeCloud) -> AsyncIterator[httpx.AsyncClient]:
-    async with serve(cloud) as base_url, httpx.AsyncClient(base_url=base_url, timeout=5) as client:
-        yield client
-
-
-@pytest.fixture
-def app(http: httpx.AsyncClient) -> App:
-    return App(http)
+async def app(cloud: FakeCloud) -> AsyncIterator[App]:
+    async with app_of(cloud) as made:
+        yield made
 
 
 async def test_the_whole_login_works_and_lets_one_in(app: App) -> None:
@@ -160,8 +76,8 @@ async def test_a_captcha_token_is_good_for_one_try(app: App) -> None:
 async def test_a_code_needs_its_verifier_and_works_once(app: App) -> None:
     await app.read_config()
     promised = (await app.give_password()).json()["redirect_to"]
-    authorization = _query(promised.removeprefix("redirect_uri="))["authorization"]
-    code = _query((await app.fetch_code(authorization)).headers["location"])["code"]
+    authorization = query(promised.removeprefix("redirect_uri="))["authorization"]
+    code = query((await app.fetch_code(authorization)).headers["location"])["code"]
     assert (await app.fetch_code(authorization)).status_code == 401
     assert (await app.redeem(code, "w" * 86)).status_code == 400
     assert (await app.redeem(code)).json()["error"] == "invalid_grant"
@@ -240,65 +156,59 @@ async def test_requests_are_counted_by_path(app: App, cloud: FakeCloud) -> None:
     assert shown["vehicles"]["mini"] == [MINI_VIN]
 
 
-async def order(app: App, **fault) -> None:
-    assert (await app.http.post("/_sim/faults", json=fault)).status_code == 200
-
-
-async def test_a_status_is_given_as_ordered_so_often(app: App) -> None:
-    bearer = {**await app.enter(), "bmw-vin": MINI_VIN}
-    await order(
-        app,
-        path_prefix="/eadrax-vcs/v4",
-        kind="status",
-        status=489,
-        body="Blocked",
-        headers={"x": "y"},
-        count=2,
-    )
-    for _ in range(2):
-        answer = await app.http.get(STATE, headers=bearer)
-        assert (answer.status_code, answer.text, answer.headers["x"]) == (489, "Blocked", "y")
-    assert (await app.http.get(STATE, headers=bearer)).status_code == 200
-
-
-async def test_a_fault_can_be_for_one_vehicle_until_it_is_cleared(app: App) -> None:
+async def test_pictures_are_png_by_view_and_vehicle(app: App) -> None:
     bearer = await app.enter()
-    await order(app, path_prefix="/", kind="status", status=500, count=None, vin=BMW_VIN)
-    for _ in range(3):
-        assert (await app.http.get(STATE, headers={**bearer, "bmw-vin": BMW_VIN})).status_code == 500
-        assert (await app.http.get(STATE, headers={**bearer, "bmw-vin": MINI_VIN})).status_code == 200
-    assert (await app.http.delete("/_sim/faults")).json() == {"faults": []}
-    assert (await app.http.get(STATE, headers={**bearer, "bmw-vin": BMW_VIN})).status_code == 200
+
+    async def picture(vin: str, view: str) -> httpx.Response:
+        headers = {**bearer, "bmw-vin": vin, "accept": "image/png"}
+        return await app.http.get(PICTURE, headers=headers, params={"carView": view, "toCrop": "true"})
+
+    front, rear = await picture(MINI_VIN, "FrontView"), await picture(MINI_VIN, "RearView")
+    assert front.headers["content-type"] == "image/png"
+    assert front.content.startswith(b"\x89PNG\r\n\x1a\n")
+    assert front.content.endswith(b"IEND\xaeB`\x82")
+    assert front.content not in (rear.content, (await picture(BMW_VIN, "FrontView")).content)
+    assert (await picture(MINI_VIN, "Underneath")).status_code == 404
+    assert (await picture("WBA00000000000009", "FrontView")).status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("kind", "error"), [("half_body", httpx.RemoteProtocolError), ("reset", httpx.ReadError)]
-)
-async def test_a_broken_connection_is_carried_out_all_the_same(app: App, kind, error) -> None:
-    """A refresh whose answer is lost has spent the token: that is what clients must live with."""
-    await app.read_config()
-    await order(app, path_prefix=TOKEN, kind=kind)
-    with pytest.raises(error):
-        await app.refresh(REFRESH_TOKEN)
-    assert (await app.refresh(REFRESH_TOKEN)).status_code == 400
+async def test_the_old_list_holds_the_profiles(app: App) -> None:
+    agent = {"x-user-agent": "android(AP2A.1.1);mini;4.9.2(36892);row"}
+    (entry,) = (await app.http.get(OLD_LIST, headers={**await app.enter(), **agent})).json()
+    profile = json.loads(demo_garage().profile(MINI_VIN))
+    assert entry["vin"] == MINI_VIN
+    assert entry["appVehicleType"] == "CONNECTED"
+    assert entry["mappingInfo"]["mappingStatus"] == "CONFIRMED"
+    assert entry["attributes"].items() >= profile.items()
+    assert {"lastFetched", "a4aType"} <= entry["attributes"].keys()
 
 
-async def test_broken_json_arrives_whole(app: App) -> None:
-    bearer = {**await app.enter(), "bmw-vin": MINI_VIN}
-    await order(app, path_prefix=STATE, kind="broken_json")
-    answer = await app.http.get(STATE, headers=bearer)
-    assert answer.status_code == 200
-    with pytest.raises(ValueError, match=r"Expecting|Unterminated"):
-        answer.json()
+async def test_the_quota_is_a_days_and_a_devices(clock: ManualClock) -> None:
+    """Counted at the gateway for each device, all brands together, until midnight UTC."""
+    cloud = FakeCloud(demo_garage(), clock, token_lifetime=1e6, quota_per_day=3)
+    async with app_of(cloud) as app:
+        bearer = {**await app.enter(), "bmw-vin": MINI_VIN}
 
+        async def ask(brand: str, device: str = "1") -> httpx.Response:
+            agent = {"x-user-agent": f"android(AP2A.{device});{brand};4.9.2(36892);row"}
+            return await app.http.get(STATE, headers={**bearer, **agent})
 
-@pytest.mark.parametrize(
-    "fault", [{}, {"path_prefix": "/", "kind": "flood"}, {"path_prefix": "/", "kind": "slow", "x": 1}, [], 3]
-)
-async def test_a_fault_that_cannot_be_is_refused(app: App, fault) -> None:
-    answer = await app.http.post("/_sim/faults", json=fault)
-    assert answer.status_code == 400
-    assert answer.json()["problems"]
+        assert [(await ask(brand)).status_code for brand in ("bmw", "mini", "bmw")] == [200] * 3
+        refused = await ask("mini")
+        assert refused.status_code == 403
+        assert refused.json() == {
+            "statusCode": 403,
+            "message": "Out of call volume quota. Quota will be replenished in 10:00:00.",
+        }
+        assert (await ask("mini", device="2")).status_code == 200
+        assert (await app.refresh("made-up")).status_code == 400, "the token endpoint has no such quota"
+        shown = (await app.http.get("/_sim/state")).json()
+        assert shown["quota"]["per_day"] == 3
+        assert shown["quota"]["spent"]["android(AP2A.1)"] == 3
+        await clock.advance(36_000 - 1)
+        assert (await ask("mini")).json()["message"].endswith("00:00:01.")
+        await clock.advance(1)
+        assert (await ask("mini")).status_code == 200
 
 
 async def test_a_slow_answer_does_not_hold_up_the_end(cloud: FakeCloud) -> None:

@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from poller.simulator.car import MINI_VIN, demo_garage
 from poller.simulator.cloud import FakeCloud
+from poller.simulator.fleet import MINI_VIN
 from poller.simulator.folder import FolderGarage
+from poller.simulator.garage import demo_garage
 from poller.simulator.login import REFRESH_TOKEN, USER
 from poller.simulator.server import serve
 from poller.sources.base import Source, SourceContext

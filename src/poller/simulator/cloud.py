@@ -1,12 +1,14 @@
-"""A MyBMW cloud in miniature: login, vehicle lists, profile, state and charging settings over HTTP."""
+"""A MyBMW cloud in miniature: the login and all that is known of reading, over HTTP."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -16,25 +18,40 @@ from poller.runtime.clock import Clock
 from poller.simulator.faults import Faults
 from poller.simulator.garage import Garage
 from poller.simulator.login import Login
+from poller.simulator.pictures import picture
+from poller.simulator.quota import Quota, until_midnight
+from poller.simulator.refusals import not_found, quota_spent, unauthorized
+from poller.simulator.server import Door
+from poller.vehicle.records import rfc3339
 
 _BRANDS = ("bmw", "mini", "toyota")
 
-_Answer = Callable[[Request], bytes | dict[str, Any] | None]
+_Answer = Callable[[Request], bytes | dict[str, Any] | list[Any] | None]
 
 
 class FakeCloud:
-    """An ASGI app: one account, the vehicles of a garage.
+    """An ASGI app: one account, the vehicles of a garage; everything follows `clock`.
 
+    `quota_per_day`: the calls to the gateway that each device has until midnight UTC; None: any.
     `requests` counts what was asked, by path, refused and spoiled requests included. Control over
-    HTTP: ``GET /_sim/state``, ``POST`` and ``DELETE /_sim/faults`` (see `faults.Fault`).
+    HTTP: ``GET /_sim/state``, and ``GET``, ``POST``, ``DELETE /_sim/faults`` (see `fault.Fault`).
     """
 
-    def __init__(self, garage: Garage, clock: Clock, *, token_lifetime: float = 3600.0) -> None:
+    def __init__(
+        self,
+        garage: Garage,
+        clock: Clock,
+        *,
+        token_lifetime: float = 3600.0,
+        quota_per_day: int | None = None,
+    ) -> None:
         self.requests: Counter[str] = Counter()
+        self.clock = clock
         self.login = Login(clock, token_lifetime)
         self._garage = garage
-        self._clock = clock
-        self.faults = Faults(Starlette(routes=self._routes()))
+        self._quota = Quota(quota_per_day)
+        self._inside = Starlette(routes=self._routes())
+        self.faults = Faults(self._gateway, clock, {"login_refused": self.login.end_sessions})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -42,12 +59,27 @@ class FakeCloud:
             self.requests[scope["path"]] += 1
         await self.faults(scope, receive, send)
 
+    async def attend(self, door: Door) -> None:
+        """Shut the door while it is ordered that nobody listens."""
+        await self.faults.attend(door)
+
+    async def _gateway(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What stands before all data: the quota."""
+        now = self.clock.now()
+        device = Headers(scope=scope).get("x-user-agent", "")
+        if scope["path"].startswith("/eadrax-") and not self._quota.spend(device, now):
+            await quota_spent(until_midnight(now))(scope, receive, send)
+        else:
+            await self._inside(scope, receive, send)
+
     def _routes(self) -> list[Route]:
-        data = {
+        data: Mapping[tuple[str, str], _Answer] = {
             ("POST", "/eadrax-vcs/v5/vehicle-list"): self._list,
+            ("GET", "/eadrax-vcs/v4/vehicles"): self._old_list,
             ("GET", "/eadrax-vcs/v5/vehicle-data/profile"): self._profile,
             ("GET", "/eadrax-vcs/v4/vehicles/state"): self._state,
             ("GET", "/eadrax-crccs/v2/vehicles"): self._charging,
+            ("GET", "/eadrax-ics/v5/presentation/vehicles/images"): self._picture,
         }
         routes = [
             Route(path, self._for_members(answer), methods=[method])
@@ -55,48 +87,80 @@ class FakeCloud:
         ]
         control = [
             Route("/_sim/state", self._control_state),
-            Route("/_sim/faults", self._control_faults, methods=["POST", "DELETE"]),
+            Route("/_sim/faults", self._control_faults, methods=["GET", "POST", "DELETE"]),
         ]
         return [*self.login.routes(), *routes, *control]
 
     def _for_members(self, answer: _Answer) -> Callable[[Request], Awaitable[Response]]:
         async def respond(request: Request) -> Response:
             if not self.login.admits(request):
-                return JSONResponse(
-                    {"statusCode": 401, "message": "Access token is missing or expired."}, 401
-                )
+                return unauthorized()
             body = answer(request)
             if body is None:
-                return JSONResponse({"statusCode": 404, "message": "Resource not found"}, 404)
+                return not_found()
             if isinstance(body, bytes):
-                return Response(body, media_type="application/json")
+                kind = "image/png" if body.startswith(b"\x89PNG") else "application/json"
+                return Response(body, media_type=kind)
             return JSONResponse(body)
 
         return respond
 
     def _list(self, request: Request) -> dict[str, Any]:
-        # android(<build>);<brand>;<app version>;<region>
-        brand = request.headers.get("x-user-agent", "").partition(";")[2].partition(";")[0].lower()
-        entries = self._garage.mappings(brand) if brand in _BRANDS else ()
+        entries = self._garage.mappings(_brand(request))
         return {"gcid": "00000000-0000-0000-0000-000000000000", "mappingInfos": [dict(e) for e in entries]}
+
+    def _old_list(self, request: Request) -> list[Any]:
+        """The list of the app's earlier versions, profiles included."""
+        return [
+            {
+                "vin": entry["vin"],
+                "mappingInfo": {key: value for key, value in entry.items() if key != "vin"},
+                "appVehicleType": entry.get("vehicleMappingType", "CONNECTED"),
+                "attributes": self._old_attributes(entry["vin"]),
+            }
+            for entry in self._garage.mappings(_brand(request))
+        ]
+
+    def _old_attributes(self, vin: str) -> dict[str, Any]:
+        profile = json.loads(self._garage.profile(vin) or b"{}")
+        return {**profile, "lastFetched": rfc3339(self.clock.now()), "a4aType": "NOT_SUPPORTED"}
 
     def _profile(self, request: Request) -> bytes | None:
         return self._garage.profile(_vin(request))
 
     def _state(self, request: Request) -> bytes | None:
-        return self._garage.state(_vin(request), self._clock.now())
+        return self._garage.state(_vin(request), self.clock.now())
 
     def _charging(self, request: Request) -> bytes | None:
-        return self._garage.charging(_vin(request), self._clock.now())
+        return self._garage.charging(_vin(request), self.clock.now())
+
+    def _picture(self, request: Request) -> bytes | None:
+        vin = _vin(request)
+        known = self._garage.profile(vin) is not None
+        return picture(vin, request.query_params.get("carView", "")) if known else None
 
     async def _control_state(self, _request: Request) -> Response:
+        now = self.clock.now()
         vehicles = {brand: [entry["vin"] for entry in self._garage.mappings(brand)] for brand in _BRANDS}
         return JSONResponse(
-            {"requests": dict(self.requests), "vehicles": vehicles, "faults": self.faults.listed()}
+            {
+                "now": rfc3339(now),
+                "speed": self.clock.rate,
+                "requests": dict(self.requests),
+                "quota": self._quota.listed(now),
+                "vehicles": vehicles,
+                "faults": self.faults.listed(),
+            }
         )
 
     async def _control_faults(self, request: Request) -> Response:
         return await self.faults.control(request)
+
+
+def _brand(request: Request) -> str:
+    # android(<build>);<brand>;<app version>;<region>
+    brand = request.headers.get("x-user-agent", "").partition(";")[2].partition(";")[0].lower()
+    return brand if brand in _BRANDS else ""
 
 
 def _vin(request: Request) -> str:

@@ -1,121 +1,138 @@
-"""Faults on order, for any simulated service: what a bad day at the maker looks like on the wire."""
+"""Faults on order, for a simulated cloud: what a bad day at the maker looks like on the wire."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any, Literal
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from poller.runtime.quantities import StrictTable
-from poller.simulator.server import line_of
+from poller.runtime.clock import Clock, wait
+from poller.simulator.fault import Fault, Kind
+from poller.simulator.garbage import wrong_types
+from poller.simulator.orders import Order
+from poller.simulator.quota import until_midnight
+from poller.simulator.refusals import login_refused, refusal
+from poller.simulator.server import Door, line_of
+from poller.simulator.wording import problems_of
 
-Kind = Literal["status", "slow", "half_body", "broken_json", "reset"]
-
-
-class Fault(StrictTable):
-    """One thing that goes wrong with the next `count` matching requests (None: until cleared).
-
-    - ``status``: answered with `status`, `headers` and `body`; the request itself is not carried out.
-    - ``slow``: carried out and answered after `seconds` (real ones).
-    - ``half_body``: carried out; the connection ends in the middle of the answer.
-    - ``broken_json``: carried out; a complete answer whose JSON is cut in half.
-    - ``reset``: carried out; the connection is reset before a byte of the answer.
-
-    `path_prefix` matches from the left; `vin` narrows it to requests that name this vehicle.
-    """
-
-    path_prefix: str
-    kind: Kind
-    status: int = Field(500, ge=200, le=599)
-    body: str = ""
-    headers: Mapping[str, str] = Field(default_factory=dict)
-    count: int | None = Field(1, ge=1)
-    vin: str | None = None
-    seconds: float = Field(60.0, ge=0)
-
-    def matches(self, path: str, vin: str | None) -> bool:
-        """Whether a request for `path` about `vin` is hit."""
-        return path.startswith(self.path_prefix) and self.vin in (None, vin)
+__all__ = ["Fault", "Faults"]
 
 
 class Faults:
-    """ASGI middleware that spoils answers as ordered; control paths (``/_sim/…``) are spared."""
+    """ASGI middleware that spoils answers as ordered; control paths (``/_sim/…``) are spared.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `moments`: what to do when a fault begins that is not a time but a moment. Whoever serves the
+    app calls `attend`, so that a door is shut and opened on time.
+    """
+
+    def __init__(self, app: ASGIApp, clock: Clock, moments: Mapping[Kind, Callable[[], None]]) -> None:
         self._app = app
-        self.pending: list[Fault] = []
+        self._clock = clock
+        self._moments = moments
+        self._orders: list[Order] = []
+        self._changed = asyncio.Event()
 
     def add(self, fault: Fault) -> None:
         """Order a fault; earlier ones go first."""
-        self.pending.append(fault)
+        self._orders.append(Order(fault, self._clock))
+        self._changed.set()
 
     def clear(self) -> None:
-        """Back to normal."""
-        self.pending.clear()
+        """Back to normal, but for sessions that a refused login has ended."""
+        self._orders.clear()
+        self._changed.set()
+
+    def listed(self) -> list[dict[str, Any]]:
+        """What is active and pending, as JSON, with when it ends or begins."""
+        self._tick()
+        return [order.listed() for order in self._orders]
+
+    async def attend(self, door: Door) -> None:
+        """Shut `door` while it is ordered that nobody listens; runs until it is cancelled."""
+        shut = False
+        while True:
+            self._changed.clear()
+            self._tick()
+            orders = [order for order in self._orders if order.fault.kind == "unreachable"]
+            wanted = any(order.phase == "active" for order in orders)
+            if wanted != shut:
+                await (door.shut() if wanted else door.reopen())
+                shut = wanted
+            turns = [turn for order in orders if (turn := order.next_turn()) is not None]
+            await wait(self._changed, self._clock, min(turns, default=None))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, well or badly."""
-        fault = None
+        order = None
         if scope["type"] == "http" and not scope["path"].startswith("/_sim/"):
-            fault = self._take(scope["path"], Headers(scope=scope).get("bmw-vin"))
-        if fault is None:
+            order = self._take(scope["path"], Headers(scope=scope))
+        if order is None:
             await self._app(scope, receive, send)
-        elif fault.kind == "status":
-            refusal = Response(fault.body, fault.status, fault.headers, _media_type(fault.body))
-            await refusal(scope, receive, send)
-        elif fault.kind == "slow":
-            await line_of(scope).hold(fault.seconds)
-            await self._app(scope, receive, send)
-        else:
-            await self._spoil(fault.kind, scope, receive, send)
+            return
+        match order.fault.kind:
+            case "slow":
+                await line_of(scope).hold(order.fault.seconds)
+                await self._app(scope, receive, send)
+            case "half_body" | "broken_json" | "wrong_types" | "reset" | "captcha_demanded":
+                await self._spoil(order.fault, scope, receive, send)
+            case "unreachable":
+                await _break_off(scope, receive)
+            case _:
+                ends = order.remaining
+                pause = until_midnight(self._clock.now()) if ends is None else ends
+                await refusal(order.fault, pause)(scope, receive, send)
 
     async def control(self, request: Request) -> Response:
-        """``POST`` a fault, ``DELETE`` them all; the answer lists what is pending."""
+        """``POST`` a fault, ``DELETE`` them all, ``GET`` what is ordered; the answer lists it."""
         if request.method == "DELETE":
             self.clear()
-        else:
+        elif request.method == "POST":
             try:
                 self.add(Fault.model_validate_json(await request.body()))
             except ValidationError as error:
-                return JSONResponse({"problems": error.errors(include_url=False, include_input=False)}, 400)
+                return JSONResponse({"problems": problems_of(error, {"": Fault})}, 400)
         return JSONResponse({"faults": self.listed()})
 
-    def listed(self) -> list[dict[str, Any]]:
-        """The pending faults as JSON."""
-        return [fault.model_dump() for fault in self.pending]
+    def _tick(self) -> None:
+        """Let moments come, and forget what is over."""
+        for order in self._orders:
+            if order.phase == "active" and (come := self._moments.get(order.fault.kind)) is not None:
+                come()
+                order.take()
+        self._orders = [order for order in self._orders if order.phase != "over"]
 
-    def _take(self, path: str, vin: str | None) -> Fault | None:
-        for index, fault in enumerate(self.pending):
-            if not fault.matches(path, vin):
-                continue
-            if fault.count is not None:
-                if fault.count > 1:
-                    self.pending[index] = fault.model_copy(update={"count": fault.count - 1})
-                else:
-                    del self.pending[index]
-            return fault
+    def _take(self, path: str, headers: Headers) -> Order | None:
+        self._tick()
+        for order in self._orders:
+            if order.phase == "active" and order.fault.hits(path, headers.get("bmw-vin"), headers):
+                order.take()
+                return order
         return None
 
-    async def _spoil(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _spoil(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry the request out and spoil what it gives."""
         start, body = await _answer_of(self._app, scope, receive)
-        half = body[: len(body) // 2]
-        match kind:
+        status, half = start["status"], body[: len(body) // 2]
+        match fault.kind:
             case "reset":
-                line_of(scope).reset()
-                await _gone(receive)
+                await _break_off(scope, receive)
             case "half_body":
                 await send(start)
                 await send({"type": "http.response.body", "body": half, "more_body": True})
                 line_of(scope).cut()
                 await _gone(receive)
+            case "broken_json":
+                await Response(half, status, media_type="application/json")(scope, receive, send)
+            case "wrong_types":
+                await _replaced(start, wrong_types(body, fault.seed))(scope, receive, send)
             case _:
-                await Response(half, start["status"], media_type="application/json")(scope, receive, send)
+                await login_refused()(scope, receive, send)
 
 
 async def _answer_of(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
@@ -129,15 +146,21 @@ async def _answer_of(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Mess
     return messages[0], b"".join(message.get("body", b"") for message in messages[1:])
 
 
+def _replaced(start: Message, body: bytes) -> Response:
+    """The answer with another body."""
+    headers = {
+        name: value for name, value in Headers(raw=start["headers"]).items() if name != "content-length"
+    }
+    return Response(body, start["status"], headers)
+
+
+async def _break_off(scope: Scope, receive: Receive) -> None:
+    """Reset the connection."""
+    line_of(scope).reset()
+    await _gone(receive)
+
+
 async def _gone(receive: Receive) -> None:
     """Wait until the server has seen that the connection is gone, so that it does not complain."""
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _media_type(body: str) -> str:
-    try:
-        json.loads(body)
-    except ValueError:
-        return "text/plain"
-    return "application/json"

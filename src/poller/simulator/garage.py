@@ -1,10 +1,15 @@
-"""The seam between a simulated cloud and what stands in its garage."""
+"""The seam between a simulated cloud and what stands in its garage, and the garages of simulated cars."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
+
+from poller.simulator import fleet
+from poller.simulator.car import Car
+from poller.simulator.life.spec import CarSpec
+from poller.simulator.mybmw_answers import MyBmwAnswers
 
 
 class Garage(Protocol):
@@ -40,3 +45,49 @@ def mapping(vin: str) -> dict[str, Any]:
         "vehicleMappingType": "CONNECTED",
         "vin": vin,
     }
+
+
+class CarGarage:
+    """A garage of cars that move. `cars` lets tests look at what is true."""
+
+    def __init__(self, cars: Sequence[Car]) -> None:
+        self.cars: Mapping[str, Car] = {car.spec.vin: car for car in cars}
+        self._answers = {vin: MyBmwAnswers(car) for vin, car in self.cars.items()}
+
+    @property
+    def vins(self) -> tuple[str, ...]:
+        """The cars, in the order in which they came."""
+        return tuple(self.cars)
+
+    def mappings(self, brand: str) -> Sequence[Mapping[str, Any]]:
+        """The cars of one brand."""
+        return [mapping(vin) for vin, car in self.cars.items() if car.spec.brand == brand]
+
+    def profile(self, vin: str) -> bytes | None:
+        """What the car is."""
+        answers = self._answers.get(vin)
+        return None if answers is None else answers.profile()
+
+    def state(self, vin: str, at: datetime) -> bytes | None:
+        """What the car has reported by then."""
+        answers = self._answers.get(vin)
+        return None if answers is None else answers.state(at)
+
+    def charging(self, vin: str, at: datetime) -> bytes | None:
+        """Its charging settings as they stand then."""
+        answers = self._answers.get(vin)
+        return None if answers is None else answers.charging(at)
+
+
+def demo_garage(seed: int = 1) -> CarGarage:
+    """An electric MINI that commutes (steered from the right), and a BMW plug-in hybrid on its rounds."""
+    return _garage(fleet.DEMO, seed)
+
+
+def all_cars_garage(seed: int = 1) -> CarGarage:
+    """Those two, a petrol saloon, and a big electric car (steered from the left, three phases)."""
+    return _garage(fleet.ALL, seed)
+
+
+def _garage(specs: Sequence[CarSpec], seed: int) -> CarGarage:
+    return CarGarage([Car(spec, seed + number) for number, spec in enumerate(specs)])

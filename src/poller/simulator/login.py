@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from poller.runtime.clock import Clock
+from poller.simulator.refusals import login_refused
 
 USER: Final = "demo@example.com"
 PASSWORD: Final = "demo"  # noqa: S105  # the simulated account's; printed by `poller simulate`
@@ -30,11 +31,6 @@ _CLIENT_SECRET: Final = "simulated-secret"  # noqa: S105  # handed to anybody by
 _RETURN_URL: Final = "com.bmw.connected://oauth"
 _SCOPES: Final = ("openid", "profile", "offline_access", "vehicle_data", "authenticate_user")
 
-_REFUSED: Final = {
-    "error": "invalid_client",
-    "error_description": "Client authentication failed (e.g., login failure, unknown client, "
-    "no client authentication included or unsupported authentication method)",
-}
 #: A family is one login; each refresh makes its next member: ``family``, ``family.1``, ``family.2`` …
 _REFRESH = re.compile(r"(demo-refresh-token|login-[0-9a-f]{16})(?:\.(\d{1,9}))?")
 
@@ -74,6 +70,11 @@ class Login:
     def expire_access_tokens(self) -> None:
         """Let every access token be too old from now on."""
         self._access.clear()
+
+    def end_sessions(self) -> None:
+        """Let every token given so far be dead, as after a change of password: a human must log in again."""
+        self.expire_access_tokens()
+        self.revoke_refresh_tokens()
 
     def revoke_refresh_tokens(self) -> None:
         """Refuse every refresh token given so far: a human must log in again."""
@@ -123,7 +124,7 @@ class Login:
         fresh = bool(captcha) and captcha not in self._spent_captchas
         self._spent_captchas.add(captcha)
         if not fresh or (form.get("username"), form.get("password")) != (USER, PASSWORD):
-            return JSONResponse(_REFUSED, 401)
+            return login_refused()
         authorization = secrets.token_urlsafe(24)
         self._authorizations[authorization] = form["code_challenge"]
         query = urlencode(
@@ -140,7 +141,7 @@ class Login:
     def _hand_out_code(self, form: Mapping[str, str]) -> Response:
         challenge = self._authorizations.pop(form["authorization"], None)
         if challenge is None or challenge != form["code_challenge"]:
-            return JSONResponse(_REFUSED, 401)
+            return login_refused()
         code = secrets.token_urlsafe(24)
         self._codes[code] = challenge
         query = urlencode(
@@ -150,7 +151,7 @@ class Login:
 
     async def _token(self, request: Request) -> Response:
         if not _is_our_client(request.headers.get("authorization", "")):
-            return JSONResponse(_REFUSED, 401)
+            return login_refused()
         form = await _form(request)
         if form.get("redirect_uri") != _RETURN_URL:
             return _refusal(400, "invalid_request")

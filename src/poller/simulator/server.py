@@ -10,7 +10,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 _LINE = "poller.line"
 #: Requests still running when the server stops get this long (real seconds) before they are cut off.
 _GRACE = 0.5
+_BACKLOG = 128
 
 
 class Line:
@@ -50,18 +51,53 @@ def line_of(scope: Scope) -> Line:
     return line
 
 
+class Door(Protocol):
+    """The address at which an app is served."""
+
+    async def shut(self) -> None:
+        """Listen no more: connections are refused, those that stand are cut. The port stays ours."""
+        ...
+
+    async def reopen(self) -> None:
+        """Listen again, at the same port."""
+        ...
+
+
+@runtime_checkable
+class Attended(Protocol):
+    """An app that minds its own door."""
+
+    async def attend(self, door: Door) -> None:
+        """Runs as long as the app is served, and is cancelled with it."""
+        ...
+
+
 @asynccontextmanager
 async def serve(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serve `app` on loopback while the block runs; gives the base URL. OSError if the port is taken."""
-    listener = _listen(host, port)
+    """Serve `app` on loopback while the block runs; gives the base URL. OSError if the port is taken.
+
+    An app that is `Attended` may shut its door and open it again meanwhile.
+    """
+    listener = _bound(host, port)
     bound_host, bound_port = listener.getsockname()[:2]
-    server = _Server(app)
+    server = _Server(app, (bound_host, bound_port))
+    listener.listen(_BACKLOG)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="simulator")
+    attendant = asyncio.create_task(_attend(app, server), name="simulator.attend")
     try:
         yield f"http://[{bound_host}]:{bound_port}" if ":" in host else f"http://{bound_host}:{bound_port}"
     finally:
+        attendant.cancel()
+        await asyncio.wait([attendant])
         server.stop()
         await task
+        if not attendant.cancelled():
+            attendant.result()
+
+
+async def _attend(app: ASGIApp, door: Door) -> None:
+    if isinstance(app, Attended):
+        await app.attend(door)
 
 
 async def serve_until_stopped(
@@ -94,7 +130,7 @@ def split_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int) -> socket.socket:
     # Bound before uvicorn starts: it would end the process with our exit code for "log in".
     # The protocol is named because asyncio turns Nagle off only then: 40 ms an answer.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -102,7 +138,6 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(128)
     except OSError:
         listener.close()
         raise
@@ -112,9 +147,13 @@ def _listen(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """uvicorn without its signals, its ten wake-ups a second and its patience at the end."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, address: tuple[str, int]) -> None:
         self._app = app
+        self._address = address
+        self._up = asyncio.Event()
         self._closing = asyncio.Event()
+        #: While the door is shut: holds the port, without listening, so that no other program is given it.
+        self._kept: socket.socket | None = None
         super().__init__(
             uvicorn.Config(
                 self._with_line,
@@ -140,13 +179,30 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Generator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._up.set()
+
+    async def shut(self) -> None:
+        await self._up.wait()
+        for server in self.servers:
+            server.close()
+        self._kept = _bound(*self._address)
+        for connection in self._connections():
+            connection.transport.abort()
+
+    async def reopen(self) -> None:
+        if self._kept is not None:
+            await self.startup([self._kept])
+            self._kept = None
+
     async def main_loop(self) -> None:
         await self._closing.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
-        for listener in sockets or ():
+        for listener in (*(sockets or ()), *([self._kept] if self._kept else [])):
             listener.close()
         for connection in self._connections():
             connection.shutdown()
@@ -162,6 +218,8 @@ class _Server(uvicorn.Server):
         return [cast("H11Protocol", connection) for connection in self.server_state.connections]
 
     async def _with_line(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wire = next(c for c in self._connections() if c.client == scope["client"])
+        wire = next((c for c in self._connections() if c.client == scope["client"]), None)
+        if wire is None:
+            return  # cut off before its turn came
         scope.setdefault("extensions", {})[_LINE] = Line(wire.transport, self._closing)
         await self._app(scope, receive, send)
