@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 from poller import __released__, __version__
@@ -17,6 +18,10 @@ from poller.runtime.metrics import Metrics, Registry
 from poller.runtime.pulse import Pulse
 from poller.runtime.status import DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
 from poller.settings import Loaded, Settings
+from poller.sinks import BUILDERS as SINKS
+from poller.sinks import Builder as SinkBuilder
+from poller.sources import BUILDERS as SOURCES
+from poller.sources import Builder as SourceBuilder
 from poller.vehicle.fleet import Fleet
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import Json, parse_time
@@ -33,16 +38,27 @@ REMEMBERED_FAILURES = 20
 class App:
     """One poller over one data directory: the journal, the road, and how they stand.
 
-    `running` is set by the daemon; a command that opens the app by itself leaves it False.
+    `running` is set by the daemon; a command that opens the app by itself leaves it False. Builders:
+    kind → how a source or sink of that kind is made.
     """
 
-    def __init__(self, loaded: Loaded, *, clock: Clock | None = None, simulated: bool = False) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        clock: Clock | None = None,
+        simulated: bool = False,
+        source_builders: Mapping[str, SourceBuilder] = SOURCES,
+        sink_builders: Mapping[str, SinkBuilder] = SINKS,
+    ) -> None:
         self.loaded = loaded
         self.clock: Clock = clock or SystemClock()
         self.metrics = Metrics()
         self.pulse = Pulse(self.clock)
         settings = loaded.settings
         self.journal = SqliteJournal(settings.data_dir / "journal.db", policy_of(settings), self.clock)
+        self._source_builders = source_builders
+        self._sink_builders = sink_builders
         self.road = self._road(loaded)
         self.metrics.expose(self.status)
         self.running = False
@@ -188,6 +204,8 @@ class App:
             pulse=self.pulse,
             on_jump=self._jumped,
             clock_set=self._clock_set,
+            source_builders=self._source_builders,
+            sink_builders=self._sink_builders,
         )
 
     def _jumped(self, _seconds: float) -> None:

@@ -6,7 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from poller.derive.base import Deriver
-from poller.errors import JournalFull, MalformedAnswer, SourceError, SourceUnavailable
+from poller.errors import (
+    JournalFull,
+    LoginRequired,
+    MalformedAnswer,
+    RateLimited,
+    SourceError,
+    SourceUnavailable,
+)
 from poller.journal.base import Entry, Journal
 from poller.runtime import log
 from poller.runtime.metrics import Metrics
@@ -52,20 +59,25 @@ class Collector:
         self._metrics.polls.labels(source.name).inc()
         try:
             answer = await source.fetch(target)
-            snapshot = await self._parse(source, answer)
-            record = await self._store(answer, snapshot)
-            source.stored(answer)
+            record = await self.keep(source, answer)
         except SourceError as error:
             self._metrics.count_poll_failure(source.name, error.reason)
-            if target.vin:  # a captured file that cannot be read speaks for no vehicle
-                self._fleet.mark_failed(target.vin, source.name)
-                await self._publish(target.vin)
+            for vin in self._concerned(source, target, error):
+                self._fleet.mark_failed(vin, source.name)
+                await self._publish(vin)
             raise
-        if self._fleet.update(snapshot):
-            await self._publish(snapshot.vin)
         self._logger.debug(
             "poll.completed", source=source.name, vehicle=short_vin(target.vin), record=record.id
         )
+        return record
+
+    async def keep(self, source: Source, answer: Answer) -> Record:
+        """Make an answer safe, then show it. Raises MalformedAnswer, SourceUnavailable if it has no room."""
+        snapshot = await self._parse(source, answer)
+        record = await self._store(answer, snapshot)
+        source.stored(answer)
+        if self._fleet.update(snapshot):
+            await self._publish(snapshot.vin)
         return record
 
     def count_failed_round(self, source: Source, error: SourceError) -> None:
@@ -93,7 +105,15 @@ class Collector:
             return
         for vin in self._fleet.vins_of(source.name) - vins:
             self._fleet.retire(vin, source.name)
+            self._logger.warning("vehicle.retired", source=source.name, vehicle=short_vin(vin))
             await self._publish(vin)
+
+    def _concerned(self, source: Source, target: Target, error: SourceError) -> frozenset[str]:
+        """Who has no answer now: with a refusal of the account all its vehicles, asked or not."""
+        # A captured file that cannot be read speaks for no vehicle.
+        asked = frozenset([target.vin]) if target.vin else frozenset()
+        account = isinstance(error, RateLimited | LoginRequired)
+        return asked | self._fleet.vins_of(source.name) if account else asked
 
     async def _parse(self, source: Source, answer: Answer) -> Snapshot:
         try:

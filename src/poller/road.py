@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,10 @@ from poller.schedule.timer import Timer
 from poller.settings import Loaded, Settings
 from poller.sinks import BUILDERS as SINKS
 from poller.sinks import LIVE_KINDS
+from poller.sinks import Builder as SinkBuilder
 from poller.sinks.base import LiveSink, QueuedSink, SinkContext
 from poller.sources import BUILDERS as SOURCES
+from poller.sources import Builder as SourceBuilder
 from poller.sources.base import Memory, Source, SourceContext
 from poller.vehicle.fleet import Fleet
 from poller.vehicle.privacy import Rendering
@@ -48,6 +50,8 @@ class Road:
         pulse: Pulse,
         on_jump: Callable[[float], None],
         clock_set: Callable[[], bool],
+        source_builders: Mapping[str, SourceBuilder] = SOURCES,
+        sink_builders: Mapping[str, SinkBuilder] = SINKS,
     ) -> None:
         self.settings: Settings = loaded.settings
         self.loaded = loaded
@@ -56,7 +60,9 @@ class Road:
         self._metrics = metrics
         self._pulse = pulse
         self._clock_set = clock_set
-        self.fleet = Fleet()
+        self._source_builders = source_builders
+        self._sink_builders = sink_builders
+        self.fleet = Fleet(clock.now)
         self._key = b""
         self.timer = Timer(clock, on_jump)
         self.sources: dict[str, Source] = {}
@@ -149,7 +155,7 @@ class Road:
     def _build_sources(self, settings: Settings) -> None:
         context = source_context(self.loaded, self._clock, self._journal)
         for name, source_settings in settings.sources.items():
-            source = SOURCES[kind_of(source_settings)](name, source_settings, context)
+            source = self._source_builders[kind_of(source_settings)](name, source_settings, context)
             self.sources[name] = source
             self._metrics.declare_source(name)
             self.rounds[name] = Rounds(
@@ -167,7 +173,7 @@ class Road:
         for name, sink_settings in settings.sinks.items():
             rendering = self.rendering(sink_settings)
             context = SinkContext(self._clock, settings.data_dir, rendering)
-            sink = SINKS[kind_of(sink_settings)](name, sink_settings, context)
+            sink = self._sink_builders[kind_of(sink_settings)](name, sink_settings, context)
             if not isinstance(sink, QueuedSink):
                 self.live[name] = sink
                 continue

@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from poller.errors import MalformedAnswer, SourceUnavailable
-from poller.simulator.car import BMW_VIN, MINI_VIN, demo_garage
+from poller.simulator.fleet import BMW_VIN, MINI_VIN
+from poller.simulator.garage import demo_garage
 from poller.sources.base import Source, SourceContext
 from poller.sources.command import CommandSource
 from poller.sources.settings import CommandSettings

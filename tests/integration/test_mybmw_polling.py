@@ -161,11 +161,12 @@ async def test_a_request_looks_like_the_apps(road) -> None:
     assert charging.headers["bmw-current-date"] == "2026-11-21T14:00:00+00:00"
 
 
-async def test_an_account_without_vehicles_is_asked_again(tmp_path) -> None:
+async def test_an_account_without_vehicles_says_so_and_is_asked_again(tmp_path) -> None:
     async with stage(tmp_path, CaseGarage([])) as road:
         source = await road.logged_in()
-        assert await source.targets() == []
-        assert await source.targets() == []
+        for _ in range(2):
+            with pytest.raises(SourceUnavailable, match="lists no vehicle"):
+                await source.targets()
         assert road.watched.counts()[LIST] == 6
 
 

@@ -11,7 +11,8 @@ import pytest
 from poller.collect import Collector
 from poller.errors import MalformedAnswer
 from poller.runtime.metrics import Metrics
-from poller.simulator.car import MINI_VIN, demo_garage
+from poller.simulator.fleet import MINI_VIN
+from poller.simulator.garage import demo_garage
 from poller.sources.base import SourceContext
 from poller.sources.recorded import RecordedSource
 from poller.sources.settings import RecordedSettings

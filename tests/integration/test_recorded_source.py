@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from poller.errors import JournalError, MalformedAnswer, SourceUnavailable
-from poller.simulator.car import BMW_VIN, MINI_VIN, demo_garage
+from poller.simulator.fleet import BMW_VIN, MINI_VIN
+from poller.simulator.garage import demo_garage
 from poller.sources.base import Answer, Source, SourceContext, Target
 from poller.sources.recorded import RecordedSource
 from poller.sources.settings import RecordedSettings

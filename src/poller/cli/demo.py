@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import socket
-from datetime import datetime
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from poller.runtime.clock import Clock
+from poller.settings import Loaded
+from poller.simulator.garage import Garage
+
+if TYPE_CHECKING:
+    from poller.simulator.scenario import Scenario
+
+_SOURCE = "demo"
 _CONFIG = """\
 # Written by `poller demo`. Everything here is simulated: two cars, their maker's cloud, and Axiom.
 data_dir = "data"
@@ -34,20 +44,23 @@ vin = "{mini}"
 [vehicles.{other_name}]
 vin = "{other}"
 
-[sources.demo]
+[sources.{source}]
 type     = "mybmw"
 username = "{user}"
 base_url = "{cloud}"
 
+# A demo begins with a week of history to deliver: that is no reason to be worried.
 [sinks.files]
 type = "json_files"
 location = "none"
+max_backlog_age = "10d"
 
 [sinks.axiom]
 type    = "axiom"
 url     = "{axiom}"
 dataset = "cars"
 token   = "{token}"
+max_backlog_age = "10d"
 
 [sinks.prometheus]
 type = "prometheus"
@@ -64,69 +77,91 @@ def demo(
     speed: Annotated[
         float, typer.Option(min=1, max=3600, help="How many times faster than real time runs.", metavar="N")
     ] = 60.0,
-    seed: Annotated[int, typer.Option(help="Which lives the simulated cars lead.", metavar="N")] = 1,
+    scenario: Annotated[
+        str | None,
+        typer.Option(help="Play a bad day, such as internet-outage, or a TOML file.", metavar="SCENARIO"),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Which lives the simulated cars lead; default: 1.", metavar="N")
+    ] = None,
 ) -> int:
     """Try it without a car: the daemon against a simulator.
 
-    Cloud and Axiom are simulated, the files are real. Prints the page's address and runs until Ctrl-C.
+    Cloud and Axiom are simulated, the files are real. The past week is there at the start. Prints the
+    page's address and runs until Ctrl-C; started again, it goes on.
     """
-    asyncio.run(_demo(folder, listen, speed, seed))
+    from poller.simulator import scenario as scenarios
+
+    told = scenarios.load(scenario) if scenario else None
+    if told is not None:
+        seed = told.seed if seed is None else seed
+    with contextlib.suppress(KeyboardInterrupt):  # before the daemon takes signals
+        asyncio.run(_demo(folder, listen, speed, 1 if seed is None else seed, told))
+    typer.echo("The demo is over.")
     return 0
 
 
-async def _demo(folder: Path, listen: str, speed: float, seed: int) -> None:
+async def _demo(folder: Path, listen: str, speed: float, seed: int, scenario: Scenario | None) -> None:
+    from poller.cli.login import login_to
     from poller.daemon import run_daemon
     from poller.runtime import log
-    from poller.runtime.clock import SystemClock
     from poller.settings import load
     from poller.simulator.axiom import TOKEN, FakeAxiom
-    from poller.simulator.car import OTHER_NAME, demo_garage
     from poller.simulator.cloud import FakeCloud
-    from poller.simulator.login import USER
+    from poller.simulator.fleet import OTHER_NAME
+    from poller.simulator.garage import demo_garage
+    from poller.simulator.login import REFRESH_TOKEN, USER
     from poller.simulator.server import serve
+    from poller.warp import rehearsal_clock
 
-    clock = SystemClock(speed, start=await _where_it_ended(folder))
+    typer.echo("Two simulated cars, their maker's cloud and Axiom; nothing leaves this machine.")
+    clock = await rehearsal_clock(speed, folder / "data")
     garage = demo_garage(seed)
-    async with (
-        serve(FakeCloud(garage, clock)) as cloud,
-        serve(FakeAxiom(clock=clock)) as axiom,
-    ):
+    fake = FakeCloud(garage, clock, quota_per_day=scenario.quota_per_day if scenario else None)
+    async with serve(fake) as cloud, serve(FakeAxiom(clock=clock)) as axiom:
         mini, other = garage.vins
         text = _CONFIG.format(
-            listen=_free(listen), mini=mini, other=other, other_name=OTHER_NAME, user=USER, cloud=cloud,
-            axiom=axiom, token=TOKEN,
+            listen=_free(listen), mini=mini, other=other, other_name=OTHER_NAME, source=_SOURCE, user=USER,
+            cloud=cloud, axiom=axiom, token=TOKEN,
         )  # fmt: skip
         config = _written(folder, text)
-        loaded = load(config)
+        # Variables are for real pollers: their tokens and tables must not get in here.
+        again = functools.partial(load, config, environ={})
+        loaded = again()
         log.configure(loaded.settings.log.level, loaded.settings.log.format)
-        await _log_in(config)
-        await run_daemon(
-            loaded,
-            clock=clock,
-            simulated=True,
-            ready=lambda urls: _announce(urls, folder, speed),
-            again=lambda: load(config),
-        )
-    typer.echo("The demo is over.")
+        typer.echo("Filling in the past, a week at most … ", nl=False)
+        filled = await _fill(loaded, garage, clock)
+        typer.echo(f"{filled} snapshots." if filled else "it is there.")
+        await login_to(loaded, _SOURCE, refresh_token=REFRESH_TOKEN)
+
+        def announce(urls: list[str]) -> None:
+            _announce(urls, folder, speed)
+            if scenario is not None:
+                typer.echo(
+                    "\n".join(["", *scenario.play(fake).lines(), "", f"The cloud: {cloud}/_sim/state"])
+                )
+
+        await run_daemon(loaded, clock=clock, simulated=True, ready=announce, again=again)
 
 
-async def _where_it_ended(folder: Path) -> datetime | None:
-    """The newest record of the demo before this one, which ran ahead of the time; None: begin now."""
-    from poller.journal.base import Policy
+async def _fill(loaded: Loaded, garage: Garage, clock: Clock) -> int:
+    """Give the journal the past week, or what came since an earlier demo; the daemon finds it there."""
+    from poller.app import policy_of
     from poller.journal.sqlite import SqliteJournal
-    from poller.runtime.clock import SystemClock
+    from poller.road import Road, source_context
+    from poller.simulator.past import fill
+    from poller.sources import BUILDERS
 
-    path = folder / "data" / "journal.db"
-    if not path.is_file():
-        return None
-    clock = SystemClock()
-    journal = SqliteJournal(path, Policy(), clock)
+    settings = loaded.settings
+    table = settings.sources[_SOURCE]
+    journal = SqliteJournal(settings.data_dir / "journal.db", policy_of(settings), clock)
     try:
-        await journal.open(())
-        newest = (await journal.stats()).newest_at
+        await journal.open(Road.queued_names(settings))
+        source = BUILDERS[table.type](_SOURCE, table, source_context(loaded, clock, journal))
+        interval = timedelta(seconds=settings.poll.interval)
+        return await fill(journal, source, garage, until=clock.now(), interval=interval)
     finally:
         await journal.close()
-    return newest if newest is not None and newest > clock.now() else None
 
 
 def _written(folder: Path, text: str) -> Path:
@@ -138,21 +173,22 @@ def _written(folder: Path, text: str) -> Path:
     return config
 
 
-async def _log_in(config: Path) -> None:
-    from poller.cli.login import login_to
-    from poller.settings import load
-    from poller.simulator.login import REFRESH_TOKEN
-
-    await login_to(load(config), "demo", refresh_token=REFRESH_TOKEN)
-
-
 def _announce(urls: list[str], folder: Path, speed: float) -> None:
+    typer.echo()
     for page in urls[:1]:
-        typer.echo(f"The page      {page}")
-        typer.echo(f"Metrics       {page}metrics")
-    typer.echo(f"JSON files    {folder / 'data' / 'snapshots'}")
-    typer.echo(f"Configuration {folder / 'config.toml'}")
-    typer.echo(f"Two simulated cars, {speed:g} times faster than real time. Ctrl-C ends it.")
+        typer.echo(f"  The page       {page}")
+        typer.echo(f"  Metrics        {page}metrics")
+    typer.echo(f"  JSON files     {folder / 'data' / 'snapshots'}")
+    typer.echo(f"  Configuration  {folder / 'config.toml'}")
+    typer.echo()
+    typer.echo(_pace(speed))
+    typer.echo("Ctrl-C ends it; started again, it goes on.")
+
+
+def _pace(speed: float) -> str:
+    if speed == 1:
+        return "Cars and poller run in real time."
+    return f"The cars live {speed:g} times faster than real time, and are asked as much more often."
 
 
 def _free(listen: str) -> str:

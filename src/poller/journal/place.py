@@ -22,7 +22,9 @@ SUFFIXES: Final = ("", "-wal", "-shm")
 def prepare_folder(folder: Path, mounts: Path = Path("/proc/mounts")) -> None:
     """Make the folder, for its owner only. Raises JournalError where a journal must not live."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sync_folder(folder.parent)
     except OSError as error:
         raise JournalError(
             f"the data directory {folder} cannot be made: {error.strerror}",

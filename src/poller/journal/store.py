@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Collection
 from pathlib import Path
@@ -23,6 +24,10 @@ APPLICATION: Final = 0x706F6C6C
 BEGUN: Final = "journal:begun"
 #: Seconds to wait for somebody else's lock: a backup, or a curious owner with a shell.
 _PATIENCE: Final = 1.0
+_HINTS: Final = {
+    errno.EROFS: "look for disk errors in the system's log, and mount the disk for writing again",
+    errno.ENOSPC: "free disk space; it then goes on by itself",
+}
 
 logger = log.get("journal")
 
@@ -221,7 +226,6 @@ def _touch(db: sqlite3.Connection) -> None:
 
 def _unusable(path: Path, error: Exception) -> BaseException:
     if isinstance(error, OSError):
-        return JournalError(
-            f"{path} cannot be used: {error.strerror}", hint="check that data_dir belongs to this user"
-        )
+        hint = _HINTS.get(error.errno or 0, "check that data_dir belongs to this user")
+        return JournalError(f"{path} cannot be used: {error.strerror}", hint=hint)
     return explain(error)

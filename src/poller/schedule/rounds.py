@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from poller.errors import (
@@ -75,6 +75,7 @@ class Rounds:
         self._due = asyncio.Event()
         self._idle = asyncio.Lock()
         self._backoff = BackOff()
+        self._resume_at = 0.0
         self._logger = log.get("schedule", source=source.name)
         self._status = SourceStatus(
             name=source.name, kind=source.kind, state="starting", allowed_age=interval * ALLOWED_MISSES
@@ -82,7 +83,7 @@ class Rounds:
 
     async def open(self) -> None:
         """Read back-off, last attempt and last success from the memory."""
-        self._backoff = BackOff.from_json(await self._memory.recall(self._key("backoff")))
+        self._back_off(BackOff.from_json(await self._memory.recall(self._key("backoff"))))
         attempt = await self._memory.recall(self._key("attempt")) or {}
         self._status = replace(
             self._status,
@@ -111,7 +112,7 @@ class Rounds:
         """When the source is asked next, if the timer says `due`; None while only a login helps."""
         if self._backoff.login_version is not None:
             return None
-        return max(filter(None, (due, self._backoff.until)), default=None)
+        return max(filter(None, (due, self._waits_until())), default=None)
 
     def told_to_wait(self) -> dict[str, Any] | None:
         """What a server or a missing login forbids now, as error, hint and reason; None: ask away.
@@ -123,11 +124,12 @@ class Rounds:
             return None
         failure = self._status.failure
         error, hint = (failure.message, failure.hint) if failure else (None, None)
-        if self._backoff.until is None:
+        until = self._waits_until()
+        if until is None:
             error = error or "a human must log in"
             hint = hint or f"run `poller login {self._source.name}`"
         else:
-            error = error or f"the server asked us to wait until {rfc3339(self._backoff.until)}"
+            error = error or f"the server asked us to wait until {rfc3339(until)}"
         return {"error": error, "hint": hint, "reason": self._backoff.reason}
 
     def mark_due(self) -> None:
@@ -167,7 +169,7 @@ class Rounds:
                 unkept = SourceUnavailable(error.message, hint=error.hint, reason="journal")
                 self._failed(self._source, unkept)
                 outcome = Outcome(error=unkept)
-                self._note(outcome, recovered=False)
+                self._note(outcome)
             self._status = replace(self._status, last_duration=self._clock.monotonic() - started)
             return outcome
 
@@ -182,7 +184,20 @@ class Rounds:
                 return
 
     def _allowed(self) -> bool:
-        return self._backoff.allows(self._clock.now(), self._source.login_state().version)
+        backoff = replace(self._backoff, until=self._waits_until())
+        return backoff.allows(self._clock.now(), self._source.login_state().version)
+
+    def _back_off(self, backoff: BackOff) -> None:
+        self._backoff = backoff
+        left = (backoff.until - self._clock.now()).total_seconds() if backoff.until else 0.0
+        self._resume_at = self._clock.monotonic() + left
+
+    def _waits_until(self) -> datetime | None:
+        """When the back-off ends; a wall clock that was set back meanwhile does not prolong it."""
+        if self._backoff.until is None:
+            return None
+        left = timedelta(seconds=self._resume_at - self._clock.monotonic())
+        return min(self._backoff.until, self._clock.now() + left)
 
     async def _ask_all(self, stop: asyncio.Event | None) -> Outcome:
         try:
@@ -243,28 +258,26 @@ class Rounds:
             return  # stopped before anybody was asked: neither a success nor a failure
         speaks_for_account = isinstance(error, RateLimited | LoginRequired)
         if error is None or (outcome.good and not speaks_for_account):
-            self._backoff = BackOff()
+            self._back_off(BackOff())
         else:
-            self._backoff = before.after(
-                error,
-                now=self._clock.now(),
-                interval=self._interval,
-                login_version=login,
+            self._back_off(
+                before.after(error, now=self._clock.now(), interval=self._interval, login_version=login)
             )
         if self._backoff != before:
             await self._memory.remember(self._key("backoff"), self._backoff.to_json())
-        self._note(outcome, recovered=before.failures > 0 and self._backoff.failures == 0)
+        self._note(outcome)
         if error is None or outcome.good:
             await self._remember_attempt()
 
-    def _note(self, outcome: Outcome, *, recovered: bool) -> None:
+    def _note(self, outcome: Outcome) -> None:
         error, now = outcome.error, self._clock.now()
         failure = None
         if error is not None:
             failure = Failure(now, error.reason, error.message, error.hint)
             self._log_change(error)
-        elif recovered:
-            self._logger.info("source.recovered", after_failures=self._status.consecutive_failures)
+        elif self._status.failure is not None:
+            # None in a row where only some of the vehicles had failed.
+            self._logger.info("source.recovered", after_failures=self._status.consecutive_failures or None)
         if error is None or outcome.good:
             self._status = replace(self._status, last_success_at=now)
         self._status = replace(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from poller.vehicle.snapshot import Reading, Snapshot, merge
 
@@ -32,18 +32,25 @@ class VehicleView:
 
 
 class Fleet:
-    """Keeps the newest snapshot per vehicle and source; hands out immutable views."""
+    """Keeps the newest snapshot per vehicle and source; hands out immutable views.
 
-    def __init__(self) -> None:
+    `now`: what the clock shows; a snapshot from later than that is none of a clock that is right.
+    """
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.max.replace(tzinfo=UTC)) -> None:
+        self._now = now
         self._snapshots: dict[tuple[str, str], Snapshot] = {}
         self._marks: dict[tuple[str, str], SourceMark] = {}
         self._views: dict[str, VehicleView] = {}
 
     def update(self, snapshot: Snapshot, *, up: bool | None = True) -> bool:
-        """Take in a snapshot; False if a newer one of the same source is here already."""
+        """Take in a snapshot; False if a newer one of the same source is here already.
+
+        After the clock was set back, one from before that only looks newer and gives way.
+        """
         key = (snapshot.vin, snapshot.source)
         held = self._snapshots.get(key)
-        if held is not None and snapshot.received_at < held.received_at:
+        if held is not None and snapshot.received_at < held.received_at <= self._now():
             return False
         self._snapshots[key] = snapshot
         self._marks[key] = SourceMark(up, snapshot.received_at, snapshot.observed_at)

@@ -58,7 +58,8 @@ class ControlServer:
         if self._task is None:
             return
         task, self._task = self._task, None
-        with contextlib.suppress(FileNotFoundError):
+        # Gone already, or on a disk that turned read-only: the end must not depend on it.
+        with contextlib.suppress(OSError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
         await task

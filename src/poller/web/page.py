@@ -194,7 +194,7 @@ def _sink_state(sink: SinkStatus) -> tuple[str, Tone]:
     if sink.held:
         return "held", "bad"
     if sink.isolated:
-        return "one record fails", "bad"
+        return "failing", "bad"
     if sink.up is False:
         return "waiting to try again" if sink.retry_at else "failing", "warn"
     if sink.live:

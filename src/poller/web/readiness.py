@@ -98,9 +98,9 @@ def _source(source: SourceStatus, status: DaemonStatus) -> Iterator[Problem]:
 
 
 def _cause(source: SourceStatus) -> str:
-    if source.state == "login_required":
-        return "login required"
     failure = _present(source)
+    if source.state == "login_required":
+        return f"login required: {failure.message}" if failure else "login required"
     if source.state == "blocked":
         return failure.message if failure else "the maker refuses third-party clients"
     return failure.message if failure else ""
@@ -123,18 +123,21 @@ def _sink(sink: SinkStatus, status: DaemonStatus) -> Iterator[Problem]:
     subject = f"sink {sink.name}"
     failure = sink.failure
     mend = failure.hint if failure else None
+    cause = f": {failure.message}" if failure else ""
+    waiting = f" ({_count(sink.backlog, 'record')} waiting)" if sink.backlog else ""
     if sink.held:
-        waiting = f" ({_count(sink.backlog, 'record')} waiting)" if sink.backlog else ""
         yield Problem(subject, f"held: {sink.held}{waiting}", mend)
         return
     if sink.isolated:
-        yield Problem(subject, f"one record fails again and again: {sink.isolated}", mend)
+        # Whether this record or the destination is to blame, nobody can tell from here.
+        text = f"fails even with a single record, {sink.isolated}{waiting}{cause}"
+        yield Problem(subject, text, mend)
+        return
     if sink.live or not sink.backlog or not sink.backlog_limit or sink.oldest_record_at is None:
         return
     age = since(sink.oldest_record_at, status.now)
     if age > sink.backlog_limit:
         text = f"{_count(sink.backlog, 'record')} waiting, the oldest for {span(age)}"
-        cause = f": {failure.message}" if failure else ""
         yield Problem(subject, f"{text} (allowed {span(sink.backlog_limit)}){cause}", mend)
 
 

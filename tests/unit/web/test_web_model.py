@@ -16,7 +16,7 @@ def test_the_status_is_whole(stage):
     )
     body = json.loads(json.dumps(status_json(stage.daemon(status))))
     assert body["ready"] is False
-    assert body["reasons"] == ["source bmw: login required; log in"]
+    assert body["reasons"] == ["source bmw: login required: refused; log in"]
     assert body["now"] == "2026-11-21T14:00:00.000Z"
     [source] = body["sources"]
     assert source["last_success_at"] == "2026-11-21T13:58:00.000Z"

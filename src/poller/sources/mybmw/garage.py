@@ -34,9 +34,26 @@ class Garage:
         self._clock = clock
         self._cache: dict[str, dict[str, Any]] = {}
         self._not_before: dict[str, datetime] = {}
-        #: The last rate limit that was met and did not stop a poll.
-        self.limited: RateLimited | None = None
+        self._limited: RateLimited | None = None
+        self._limit_ends = 0.0
         self._logger = log.get("source", source=name)
+
+    @property
+    def limited(self) -> RateLimited | None:
+        """The last rate limit that was met and did not stop a poll, while it lasts.
+
+        A wall clock that was set back meanwhile does not prolong it.
+        """
+        if self._limited is None:
+            return None
+        now, left = self._clock.now(), timedelta(seconds=self._limit_ends - self._clock.monotonic())
+        self._limited.until = min(self._limited.until, now + left)
+        return self._limited if now < self._limited.until else None
+
+    def limit(self, error: RateLimited) -> None:
+        """Note a rate limit."""
+        self._limited = error
+        self._limit_ends = self._clock.monotonic() + (error.until - self._clock.now()).total_seconds()
 
     async def vehicles(self) -> Mapping[str, str]:
         """VIN → brand, of all brands. Raises SourceError if nothing is known and nobody can be asked."""
@@ -96,7 +113,7 @@ class Garage:
 
     def _postpone(self, key: str, event: str, error: SourceError) -> None:
         if isinstance(error, RateLimited):
-            self.limited = error
+            self.limit(error)
         # A missing login is told once, by whoever asks for the account.
         if key not in self._not_before and not isinstance(error, LoginRequired):
             self._logger.warning(event, reason=error.reason, error=error.message)

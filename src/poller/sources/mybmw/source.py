@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from poller.errors import LoginRequired, RateLimited, SourceError
+from poller.errors import LoginRequired, RateLimited, SourceError, SourceUnavailable
 from poller.runtime import log
 from poller.sources.base import Answer, LoginState, SourceContext, Target
 from poller.sources.mybmw.auth import Auth
@@ -24,6 +24,7 @@ from poller.vehicle.records import milliseconds
 from poller.vehicle.snapshot import Snapshot
 
 KIND: Final = "mybmw"
+_NONE_LISTED: Final = "look at `username`, `region` and `vins`, and whether BMW's own app shows the car"
 _NO_SERVER: Final = Server("cn", "https://myprofile.bmw.com.cn", "", "")
 
 
@@ -105,12 +106,14 @@ class MyBmwSource:
         """The account's vehicles that the settings ask for. Raises SourceError."""
         self._require_region()
         limited = self._garage.limited
-        if limited is not None and self._context.clock.now() < limited.until:
+        if limited is not None:
             # Met where it cost no snapshot; the server's word holds for the account all the same.
             raise limited
         vehicles = await self._garage.vehicles()
         vins = chosen(vehicles, self._settings.vins)
         self._name_unlisted(vins)
+        if not vins:
+            raise SourceUnavailable("the account lists no vehicle that is asked for", hint=_NONE_LISTED)
         return [Target(vin) for vin in vins]
 
     async def fetch(self, target: Target) -> Answer:
@@ -145,7 +148,7 @@ class MyBmwSource:
             body = await self._client.charging_settings(vin, brand, has_settings=has_settings)
         except SourceError as error:
             if isinstance(error, RateLimited):
-                self._garage.limited = error
+                self._garage.limit(error)
             if vin not in self._without_charging:
                 self._without_charging.add(vin)
                 self._logger.warning(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from poller.errors import SourceUnavailable
-from poller.runtime.atomic import write_atomic
+from poller.runtime.atomic import sync_folder, write_atomic
 from poller.runtime.clock import Clock
 from poller.vehicle.records import parse_time, rfc3339
 
@@ -96,6 +96,8 @@ class TokenFile:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.parent.chmod(0o700)
+            # The folder may be new: its name must last, too.
+            sync_folder(self.path.parent.parent)
             write_atomic(self.path, json.dumps(_to_json(tokens), indent=1).encode(), 0o600)
             self._give_to_daemon()
         except OSError as error:

@@ -96,8 +96,10 @@ class Transport:
             raise SourceUnavailable("BMW did not answer in time", reason="timeout") from error
         except httpx.RequestError as error:
             kind = type(error).__name__
+            unmet = isinstance(error, httpx.ConnectError | httpx.ProxyError | httpx.UnsupportedProtocol)
+            what = "BMW could not be reached" if unmet else "BMW broke off before the end of an answer"
             raise SourceUnavailable(
-                f"BMW could not be reached ({kind})",
+                f"{what} ({kind})",
                 reason="network",
                 hint="look at this machine's network; it is tried again by itself",
             ) from error

@@ -1,0 +1,139 @@
+"""``poller demo``: a week to look at, at once; and it goes on where it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+
+#: A real poller's variables, which have no business here.
+FOREIGN = {"AXIOM_TOKEN": "xaat-real", "POLLER_SOURCES__BMW__PASSWORD": "secret", "PYTHONUNBUFFERED": "1"}
+COMMAND = (sys.executable, "-m", "poller", "demo")
+END = "Ctrl-C ends it"
+
+
+class Demo:
+    """A running demo: what it printed, and its page."""
+
+    def __init__(self, child: asyncio.subprocess.Process, browser: httpx.AsyncClient) -> None:
+        self.child = child
+        self.browser = browser
+        self.text = ""
+        self.page = ""
+
+    async def printed(self, words: str) -> None:
+        while words not in self.text:
+            line = await self.child.stdout.readline()
+            assert line, self.text + (await self.child.stderr.read()).decode()
+            self.text += line.decode()
+
+    async def ready(self) -> tuple[int, str]:
+        answer = await self.browser.get(self.page + "readyz")
+        return answer.status_code, str(answer.json()["reasons"])
+
+    async def sinks(self) -> dict[str, dict]:
+        status = (await self.browser.get(self.page + "api/v1/status")).json()
+        return {sink["name"]: sink for sink in status["sinks"]}
+
+    async def stop(self) -> int:
+        self.child.send_signal(signal.SIGINT)
+        async with asyncio.timeout(10):
+            out, _ = await self.child.communicate()
+        self.text += out.decode()
+        return self.child.returncode
+
+
+@asynccontextmanager
+async def demo(folder: Path, *arguments: str):
+    child = await asyncio.create_subprocess_exec(
+        *COMMAND, "--folder", str(folder), "--listen", "127.0.0.1:0", *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, **FOREIGN},
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(60), httpx.AsyncClient(timeout=10) as browser:
+            running = Demo(child, browser)
+            await running.printed(END)
+            running.page = re.search(r"http://127\.0\.0\.1:\d+/", running.text)[0]
+            yield running
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+
+
+async def until(condition) -> None:
+    """Wait for what another process does; the demo's own time-out ends it."""
+    while not await condition():  # noqa: ASYNC110  # another process sends no event
+        await asyncio.sleep(0.05)
+
+
+def files(folder: Path) -> dict[str, list[dict]]:
+    """The records in the files by vehicle, oldest first."""
+    found: dict[str, list[dict]] = {}
+    for path in sorted((folder / "data" / "snapshots").rglob("*.json")):
+        record = json.loads(path.read_bytes())
+        found.setdefault(record["vehicle"], []).append(record)
+    return found
+
+
+async def test_it_begins_with_a_week_and_goes_on_where_it_ended(tmp_path) -> None:
+    begun = datetime.now(UTC)
+    async with demo(tmp_path) as first:
+        assert int(re.search(r"(\d+) snapshots\.", first.text)[1]) > 100
+        page = (await first.browser.get(first.page)).text
+        assert "mini" in page
+        assert "x1" in page
+
+        async def settled() -> bool:
+            sinks, (code, _) = await first.sinks(), await first.ready()
+            return code == 200 and not any(sink["backlog"] for sink in sinks.values())
+
+        await until(settled)
+        assert (await first.ready())[1] == "[]", "a week's backlog is no reason to be worried"
+        assert all(sink["dead_letters"] == 0 for sink in (await first.sinks()).values())
+        assert await first.stop() == 0
+    assert first.text.endswith("The demo is over.\n")
+    week = files(tmp_path)
+    days = {(begun - timedelta(days=back)).date().isoformat() for back in range(8)}
+    for records in week.values():
+        there = {record["received_at"][:10] for record in records}
+        assert len(there & days) >= 7, "a car may say nothing on one of them"
+    assert sorted(week) == ["mini", "x1"]
+
+    async with demo(tmp_path, "--scenario", "internet-outage", "--speed", "1000") as second:
+        await second.printed("/_sim/state")
+        assert "The internet is gone for two hours" in second.text
+        filled = re.search(r"(\d+) snapshots\.|it is there\.", second.text)
+        assert int(filled[1] or 0) < 20, "a few minutes' worth at most"
+
+        async def out() -> bool:
+            code, reasons = await second.ready()
+            return code == 503 and "source demo: no success" in reasons
+
+        await until(out)
+        assert await second.stop() == 0
+    later = files(tmp_path)
+    for vehicle, records in later.items():
+        assert records[: len(week[vehicle])] == week[vehicle]
+        assert len({record["id"] for record in records}) == len(records)
+        assert len({record["received_at"] for record in records}) == len(records)
+
+
+async def test_a_scenario_that_is_not_there_is_a_usage_error(tmp_path) -> None:
+    child = await asyncio.create_subprocess_exec(
+        *COMMAND, "--folder", str(tmp_path / "new"), "--scenario", "internet-outrage",
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(30):
+        _, complaint = await child.communicate()
+    assert child.returncode == 2
+    assert "internet-outage" in complaint.decode()
+    assert not (tmp_path / "new").exists()
