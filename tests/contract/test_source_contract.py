@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from poller.errors import MalformedAnswer
-from poller.simulator.car import demo_garage
 from poller.simulator.cloud import FakeCloud
+from poller.simulator.garage import demo_garage
 from poller.simulator.login import REFRESH_TOKEN, USER
 from poller.simulator.server import serve
 from poller.sources import BUILDERS
