@@ -15,8 +15,8 @@ import pytest
 
 from poller.runtime.clock import SystemClock
 from poller.simulator.axiom import TOKEN, FakeAxiom
-from poller.simulator.car import demo_garage
 from poller.simulator.cloud import FakeCloud
+from poller.simulator.garage import demo_garage
 from poller.simulator.login import REFRESH_TOKEN, USER
 from poller.simulator.server import serve
 

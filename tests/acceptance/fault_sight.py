@@ -68,7 +68,7 @@ def missing(row: Row, story: Story) -> list[str]:
     """What the row says is seen and has not been seen yet; empty when all of it was."""
     logged, reasons = story.logged(), _reasons(story.during)
     found = [f"log: {line}" for line in row.log_lines() if not any(map(line.matches, logged))]
-    found += [f"/readyz: {one}" for one in _codes(row) if one not in {sight.code for sight in story.during}]
+    found += [f"/readyz: {one}" for one in _codes(row) if one not in _codes_seen(row, story)]
     found += [f"/readyz: {span.text}" for span in _said(row) if not any(span.within(one) for one in reasons)]
     found += [
         f"page: {span.text}"
@@ -105,7 +105,7 @@ def _wrong_log(row: Row, story: Story) -> Iterable[str]:
 
 
 def _wrong_readiness(row: Row, story: Story) -> Iterable[str]:
-    said = [sight.code for sight in story.during]
+    said = _codes_seen(row, story)
     changes = [code for at, code in enumerate(said) if at == 0 or code != said[at - 1]]
     if changes != _codes(row):
         yield f"/readyz said {changes} during the fault, the page says {_codes(row)}"
@@ -142,6 +142,12 @@ def _wrong_metrics(row: Row, story: Story) -> Iterable[str]:
 
 def _codes(row: Row) -> list[int]:
     return [int(span.text) for span in row.spans("readyz") if span.text.isdecimal()]
+
+
+def _codes_seen(row: Row, story: Story) -> list[int]:
+    # "Soon" may be before the first look: how long it takes is up to the back-off's dice.
+    soon = "soon" in row.cells["readyz"]
+    return [sight.code for sight in ([story.before] if soon else []) + story.during]
 
 
 def _said(row: Row) -> list[Span]:
