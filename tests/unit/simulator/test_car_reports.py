@@ -30,7 +30,7 @@ def test_whole_numbers_agree_with_the_truth_at_the_time_they_speak_of(spec, seed
             assert abs(report.charge.percent - moment.soc) <= 0.5 + 1e-6
             assert report.charge.range_km >= 0
         if report.fuel:
-            assert 0 <= moment.fuel_liters - report.fuel.liters < 1
+            assert -1e-6 <= moment.fuel_liters - report.fuel.liters < 1
 
 
 @cars(*CHARGED)
@@ -96,6 +96,19 @@ def test_a_parked_car_is_quiet(spec, seed) -> None:
         assert len(spoken) <= 1 + (end - begin) / timedelta(days=2)
         assert all(a.charge.percent != b.charge.percent for a, b in itertools.pairwise(spoken))
     assert quiet > 20
+
+
+@cars()
+def test_tires_are_measured_on_the_road(spec, seed) -> None:
+    """Their sensors sleep on a stand: until the next drive, or until somebody pumps them, nothing changes."""
+    told = reports(spec, seed)
+    parked = [
+        (a, b)
+        for a, b in itertools.pairwise(told)
+        if not (a.driving or b.driving) and a.odometer_km == b.odometer_km and a.messages == b.messages
+    ]
+    assert all(a.tires_kpa == b.tires_kpa for a, b in parked)
+    assert len({tuple(report.tires_kpa.values()) for report in told if report.driving}) > 50
 
 
 @cars()

@@ -23,7 +23,7 @@ _PLUGGING = 180
 _FORGOTTEN = (("lock", 0.03, 0.2, 3.0), ("trunk", 0.005, 0.1, 1.0))
 _WINDOW_LEFT, _ROOF_LEFT = 0.03, 0.006
 _ELSEWHERE = 0.3
-_WASHING_FLUID = 0.006
+_WASHING_FLUID = 0.012
 _AFTERNOON = (11 * 3600, 14 * 3600)  # after the beginning of a day
 
 
@@ -64,7 +64,7 @@ def live(spec: CarSpec, seed: int, day: int, state: State) -> LivedDay:
         warm = number == 0 and life.chance.random() < spec.habits.preheats
         depart(life, max(begin + round(3600 * stop.hour), life.state.at + _SHORTEST_STAND), preheat=warm)
         drive(life, stop.place)
-        _settle(life)
+        _settle(life, first=number == 0)
         if stop.place != "home":
             _charge_elsewhere(life)
     if life.state.place == "home":
@@ -80,13 +80,16 @@ def _plan(life: Living) -> diary.Plan:
     return diary.plan(life.spec, life.seed, life.day, life.chance, workshop=workshop)
 
 
-def _settle(life: Living) -> None:
-    """After the drive: get out, lock, and perhaps forget something; the car looks after itself."""
+def _settle(life: Living, *, first: bool) -> None:
+    """After a drive: get out, lock, and perhaps forget something; on the first of a day the car warns."""
     stand(life, life.state.at + _LOCKING)
     life.state.open = frozenset()
     life.state.locked = True
     _forget(life)
-    _look_after(life)
+    if first:
+        _warn(life)
+    if life.state.place == "workshop":
+        _hand_over(life)
     life.note()
 
 
@@ -111,17 +114,20 @@ def _leave_open(life: Living, what: str, until: int) -> None:
     life.intend(Task(until, "close", what))
 
 
-def _look_after(life: Living) -> None:
-    """Messages that come up on a drive; a workshop's work."""
+def _warn(life: Living) -> None:
+    """Check-control messages, and when the owner will see to them."""
     state, chance = life.state, life.chance
     if are_low(life.spec.body, state.tires, state.at, life.celsius()) and warn(life, TIRES_LOW, "low"):
         life.intend(Task(_afternoon(life, 5), "pump"))
     if chance.random() < _WASHING_FLUID and warn(life, "washing_fluid", "low"):
         life.intend(Task(_afternoon(life, 9), "clear", "washing_fluid"))
-    if state.place == "workshop":
-        life.intend(Task(state.at + 3600, "raise_hood"))
-        life.intend(Task(state.at + 9000, "serve"))
-        life.intend(Task(state.at + 10800, "drop_hood"))
+
+
+def _hand_over(life: Living) -> None:
+    """What the workshop does while the car stands there."""
+    life.intend(Task(life.state.at + 3600, "raise_hood"))
+    life.intend(Task(life.state.at + 9000, "serve"))
+    life.intend(Task(life.state.at + 10800, "drop_hood"))
 
 
 def _afternoon(life: Living, days: int) -> int:

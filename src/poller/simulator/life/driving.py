@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from poller.simulator.life import charging, energy
 from poller.simulator.life.living import Living, between
@@ -19,6 +20,20 @@ _WINDING = 1.3
 _FUEL_RESERVE = 6.0
 _LEAST_LEG_KM = 3.0
 ON_THE_WAY = "on the way"
+
+
+class _Need(NamedTuple):
+    """What a kilometre takes at that speed in this weather: traction and cabin in kWh, fuel in litres."""
+
+    kmh: float
+    kwh: float
+    cabin_kwh: float
+    liters: float
+
+    @property
+    def electric(self) -> float:
+        """All that the battery gives for it."""
+        return self.kwh + self.cabin_kwh
 
 
 def depart(life: Living, at: int, *, preheat: bool = False) -> None:
@@ -44,14 +59,14 @@ def drive(life: Living, name: str) -> None:
     left = road_km(life.state.position, place.position) * (0.98 + 0.06 * life.chance.random())
     kmh = min(105.0, 18 + 9 * math.sqrt(left)) * (0.87 + 0.26 * life.chance.random())
     while True:
-        reach = max(_reach_km(life, kmh), _LEAST_LEG_KM)
-        leg = min(left, reach)
-        _roll(life, leg, left, kmh, place.position, name if leg == left else ON_THE_WAY)
+        need = _need(life, kmh)
+        leg = min(left, max(_reach_km(life, need), _LEAST_LEG_KM))
+        _roll(life, leg, left, need, place.position, name if leg == left else ON_THE_WAY)
         left -= leg
         if left <= 0:
             return
         _get_out(life)
-        _top_up(life, left, kmh)
+        _top_up(life, left, need)
         depart(life, life.state.at + 150)
 
 
@@ -84,29 +99,32 @@ def _end_stand(life: Living) -> None:
         life.records.append(Drain(time_at(state.standing_since), now, state.drained_kwh))
 
 
-def _roll(life: Living, km: float, left: float, kmh: float, goal: Position, name: str) -> None:
+def _need(life: Living, kmh: float) -> _Need:
+    drive_, celsius = life.spec.drive, life.celsius()
+    return _Need(
+        kmh,
+        energy.kwh_per_km(drive_, kmh, celsius),
+        energy.climate_kilowatts(celsius) / kmh,
+        energy.liters_per_km(drive_, kmh, celsius),
+    )
+
+
+def _roll(life: Living, km: float, left: float, need: _Need, goal: Position, name: str) -> None:
     """Moves `km` of the `left` towards a goal and stops there: on the battery first, then on fuel."""
-    state, celsius = life.state, life.celsius()
+    state = life.state
     origin, start = state.place, state.at
-    per_km = energy.kwh_per_km(life.spec.drive, kmh, celsius)
-    cabin_per_km = energy.climate_kilowatts(celsius) / kmh
-    liters_per_km = energy.liters_per_km(life.spec.drive, kmh, celsius)
-    electric = _electric_km(life, km, per_km + cabin_per_km)
+    electric = _electric_km(life, km, need)
+    fuelled = km - electric
     state.heading = _heading(state.position, goal)
-    for part, on_battery in ((electric, True), (km - electric, False)):
-        if part <= 0:
-            continue
-        state.at += max(1, round(3600 * part / kmh))
-        state.odometer_km += part
-        state.position = _towards(state.position, goal, part / left)
-        left -= part
-        if on_battery:
-            state.energy_kwh = max(0.0, state.energy_kwh - part * (per_km + cabin_per_km))
-        else:
-            state.fuel_liters -= part * liters_per_km
-        if on_battery and part < km:
+    if electric > 0:
+        _advance(life, electric, left, need, goal)
+        state.energy_kwh = max(0.0, state.energy_kwh - electric * need.electric)
+        if fuelled > 0:
             life.note()
-    _learn(life, electric, per_km + cabin_per_km, km - electric, liters_per_km)
+    if fuelled > 0:
+        _advance(life, fuelled, left - electric, need, goal)
+        state.fuel_liters -= fuelled * need.liters
+    _learn(life, electric, fuelled, need)
     life.records.append(
         Trip(
             start=time_at(start),
@@ -114,12 +132,21 @@ def _roll(life: Living, km: float, left: float, kmh: float, goal: Position, name
             origin=origin,
             target=name,
             km=km,
-            kwh=electric * per_km,
-            climate_kwh=electric * cabin_per_km,
-            liters=(km - electric) * liters_per_km,
+            kwh=electric * need.kwh,
+            climate_kwh=electric * need.cabin_kwh,
+            liters=fuelled * need.liters,
         )
     )
     _stop(life, name)
+
+
+def _advance(life: Living, km: float, left: float, need: _Need, goal: Position) -> None:
+    """Some of the way that is left: time, distance, position."""
+    state = life.state
+    state.at += max(1, round(3600 * km / need.kmh))
+    state.odometer_km += km
+    (north, east), share = state.position, km / left
+    state.position = (north + share * (goal[0] - north), east + share * (goal[1] - east))
 
 
 def _stop(life: Living, name: str) -> None:
@@ -138,15 +165,13 @@ def _get_out(life: Living) -> None:
     life.note()
 
 
-def _top_up(life: Living, left: float, kmh: float) -> None:
-    """Fills the tank, or charges as far as the rest of the way asks for, but not slowly."""
+def _top_up(life: Living, left: float, need: _Need) -> None:
+    """Fills the tank, or charges as far as the rest of the way asks for, and not for next to nothing."""
     state, spec = life.state, life.spec
     if spec.drive.tank_liters:
         _refuel(life)
     elif spec.battery:
-        celsius = life.celsius()
-        need = left * (energy.kwh_per_km(spec.drive, kmh, celsius) + energy.climate_kilowatts(celsius) / kmh)
-        percent = 100 * need / state.capacity_kwh + spec.battery.reserve_percent + 6
+        percent = 100 * left * need.electric / state.capacity_kwh + spec.battery.reserve_percent + 6
         stand(life, state.at + 60)
         charging.plug_in(life, Charger(spec.fast_kilowatts, 0), min(80.0, max(55.0, percent)))
         while state.plug and state.plug.status != "done":
@@ -164,23 +189,20 @@ def _refuel(life: Living) -> None:
     life.note()
 
 
-def _reach_km(life: Living, kmh: float) -> float:
+def _reach_km(life: Living, need: _Need) -> float:
     """How far it gets without a stop."""
-    state, spec, celsius = life.state, life.spec, life.celsius()
     km = 0.0
-    if spec.battery:
-        per_km = energy.kwh_per_km(spec.drive, kmh, celsius) + energy.climate_kilowatts(celsius) / kmh
-        km += _above_reserve(life) / per_km
-    if spec.drive.tank_liters:
-        fuel = max(0.0, state.fuel_liters - _FUEL_RESERVE)
-        km += fuel / energy.liters_per_km(spec.drive, kmh, celsius)
+    if life.spec.battery:
+        km += _above_reserve(life) / need.electric
+    if life.spec.drive.tank_liters:
+        km += max(0.0, life.state.fuel_liters - _FUEL_RESERVE) / need.liters
     return km
 
 
-def _electric_km(life: Living, km: float, per_km: float) -> float:
+def _electric_km(life: Living, km: float, need: _Need) -> float:
     if life.spec.battery is None:
         return 0.0
-    return min(km, _above_reserve(life) / per_km) if life.spec.drive.tank_liters else km
+    return min(km, _above_reserve(life) / need.electric) if life.spec.drive.tank_liters else km
 
 
 def _above_reserve(life: Living) -> float:
@@ -188,19 +210,15 @@ def _above_reserve(life: Living) -> float:
     return max(0.0, life.state.energy_kwh - reserve / 100 * life.state.capacity_kwh)
 
 
-def _learn(life: Living, km: float, kwh_per_km: float, fuel_km: float, liters_per_km: float) -> None:
+def _learn(life: Living, km: float, fuel_km: float, need: _Need) -> None:
     """The car's own idea of its consumption follows the last 150 km or so."""
     state = life.state
-    state.recent_kwh_per_km += min(1.0, km / 150) * (kwh_per_km - state.recent_kwh_per_km)
-    state.recent_liters_per_km += min(1.0, fuel_km / 150) * (liters_per_km - state.recent_liters_per_km)
+    state.recent_kwh_per_km += min(1.0, km / 150) * (need.electric - state.recent_kwh_per_km)
+    state.recent_liters_per_km += min(1.0, fuel_km / 150) * (need.liters - state.recent_liters_per_km)
 
 
 def _drivers_door(life: Living) -> str:
     return f"door.{life.spec.body.driver}"
-
-
-def _towards(start: Position, goal: Position, share: float) -> Position:
-    return start[0] + share * (goal[0] - start[0]), start[1] + share * (goal[1] - start[1])
 
 
 def _heading(start: Position, goal: Position) -> int:
