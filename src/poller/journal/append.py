@@ -9,6 +9,7 @@ from typing import Any
 
 from poller.journal import letters
 from poller.journal.encode import Encoded, EncodedAnswer, EncodedRecord, Text
+from poller.journal.faults import Damaged
 from poller.journal.newest import Newest
 from poller.journal.queries import SQL
 from poller.journal.shelves import Shelf, ShelfKey, Shelves
@@ -25,16 +26,20 @@ class _Lot:
     """The rows of one go, table by table, and the numbers that the next ones get.
 
     `revisions`: of records that are here already, by id; what is not in it is taken for new.
+    `numbered`: the bodies that got their number in this lot.
     """
 
     body: int
     seq: int
     newest: Newest
-    revisions: Mapping[bytes, int] = field(default_factory=dict)
+    revisions: Mapping[bytes, int]
+    entries: Sequence[Encoded]
+    numbered: dict[tuple[int, bytes], tuple[Shelf, int]] = field(default_factory=dict)
     bodies: list[Row] = field(default_factory=list)
     answers: list[Row] = field(default_factory=list)
     records: list[Row] = field(default_factory=list)
     outdated: list[Row] = field(default_factory=list)
+    seqs: list[Sequence[int]] = field(default_factory=list)
 
 
 class Appender:
@@ -58,17 +63,17 @@ class Appender:
         a row was here already (an answer read twice, an amended record), all are stored again one
         by one, looked up before.
         """
+        lot = self._lot(db, group, {})
         db.execute("SAVEPOINT lot")
         try:
-            seqs = self._write(db, group)
+            self._store(db, lot)
         except _HereAlready:
             db.execute("ROLLBACK TO lot")
-            self.forget()
-            seqs = [[seq for part in _parts(entry) for seq in self._write_known(db, part)] for entry in group]
+            lot.seqs = [[seq for part in _parts(e) for seq in self._append_known(db, part)] for e in group]
         db.execute("RELEASE lot")
-        return seqs
+        return lot.seqs
 
-    def _write_known(self, db: sqlite3.Connection, entry: Encoded) -> Sequence[int]:
+    def _append_known(self, db: sqlite3.Connection, entry: Encoded) -> Sequence[int]:
         revisions = {}
         for record in entry.records:
             held = db.execute(SQL["record_revision"], (record.id,)).fetchone()
@@ -78,30 +83,39 @@ class Appender:
             shelf = self._shelves.of(db, text.key, text.raw)
             row = db.execute(SQL["body_find"], (shelf.id, digest)).fetchone()
             if row is not None:
-                shelf.bodies[digest] = int(row[0])
-        return self._write(db, [entry], revisions)[0]
+                shelf.remember(digest, int(row[0]))
+        lot = self._lot(db, [entry], revisions)
+        try:
+            self._store(db, lot)
+        except _HereAlready as error:
+            raise Damaged("a row that is here cannot be found: an index is broken") from error
+        return lot.seqs[0]
 
-    def _write(
-        self, db: sqlite3.Connection, group: Sequence[Encoded], revisions: Mapping[bytes, int] | None = None
-    ) -> Sequence[Sequence[int]]:
+    def _lot(
+        self, db: sqlite3.Connection, entries: Sequence[Encoded], revisions: Mapping[bytes, int]
+    ) -> _Lot:
+        """Number the rows. What it writes, new shelves, holds whether or not the rows do."""
         ((body, seq),) = db.execute(SQL["next_numbers"])
-        lot = _Lot(body, seq, Newest(db), revisions or {})
-        seqs = []
-        for entry in group:
+        lot = _Lot(body, seq, Newest(db), revisions, entries)
+        for entry in entries:
             if entry.answer is not None:
                 self._answer(db, entry.answer, lot)
-            seqs.append([self._record(db, record, lot) for record in entry.records])
+            lot.seqs.append([self._record(db, record, lot) for record in entry.records])
+        return lot
+
+    def _store(self, db: sqlite3.Connection, lot: _Lot) -> None:
         _insert(db, "body_add", lot.bodies)
         db.executemany(SQL["answer_add"], lot.answers)
         db.executemany(SQL["record_remove"], lot.outdated)
         _insert(db, "record_add", lot.records)
         lot.newest.store()
-        for entry in group:
+        for entry in lot.entries:
             if entry.state:
                 db.executemany(SQL["memory_put"], entry.state)
             if entry.quarantine is not None:
                 letters.put(db, "", *entry.quarantine)
-        return seqs
+        for (_, digest), (shelf, number) in lot.numbered.items():
+            shelf.remember(digest, number)
 
     def _answer(self, db: sqlite3.Connection, answer: EncodedAnswer, lot: _Lot) -> None:
         numbers = [self._body(db, digest, text, lot) for digest, text in answer.bodies]
@@ -110,12 +124,14 @@ class Appender:
 
     def _body(self, db: sqlite3.Connection, digest: bytes, text: Text, lot: _Lot) -> int:
         shelf = self._shelves.of(db, text.key, text.raw)
-        number = shelf.bodies.get(digest)
-        if number is None:
-            number, lot.body = lot.body, lot.body + 1
-            lot.bodies.append((number, shelf.id, digest, text.against(shelf.dictionary)))
-            shelf.remember(digest, number)
-        return number
+        known = shelf.bodies.get(digest)
+        if known is not None:
+            return known
+        if (shelf.id, digest) not in lot.numbered:
+            lot.numbered[shelf.id, digest] = (shelf, lot.body)
+            lot.bodies.append((lot.body, shelf.id, digest, text.against(shelf.dictionary)))
+            lot.body += 1
+        return lot.numbered[shelf.id, digest][1]
 
     def _record(self, db: sqlite3.Connection, record: EncodedRecord, lot: _Lot) -> int:
         held = lot.revisions.get(record.id)

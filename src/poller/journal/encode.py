@@ -1,9 +1,14 @@
-"""An entry as it will lie on disk: JSON, hashes and zlib, done by who calls and not by the one writer."""
+"""An entry as it will lie on disk: JSON, hashes and zlib, done by who calls and not by the one writer.
+
+What the caller cannot squeeze (the first text of a shelf) or should not (one so long that the
+event loop would stand still) is left to the writer.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from poller.journal.base import Entry
 from poller.journal.codec import (
@@ -19,6 +24,9 @@ from poller.journal.codec import (
 from poller.journal.shelves import ShelfKey
 from poller.vehicle.answer import Answer
 from poller.vehicle.records import Record, dumps
+
+#: Bytes that take zlib some milliseconds.
+_LONG: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,5 +128,5 @@ class Encoder:
         )
 
     def _text(self, key: ShelfKey, raw: bytes) -> Text:
-        dictionary = self._dictionary_of(key)
+        dictionary = self._dictionary_of(key) if len(raw) <= _LONG else None
         return Text(key, raw, dictionary, b"" if dictionary is None else squeeze(raw, dictionary))

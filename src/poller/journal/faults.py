@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+from collections.abc import Iterator
 from enum import Enum
 
 from poller.errors import JournalError, JournalFull
@@ -50,10 +52,24 @@ def fault_of(error: BaseException) -> Fault:
             return Fault.FULL
         case "CORRUPT" | "NOTADB":
             return Fault.DAMAGED
+        case "ERROR" if str(error) == "unsupported file format":
+            # No SQLite writes such a number into the header of a file that it made.
+            return Fault.DAMAGED
         case "CONSTRAINT" | "MISMATCH" | "TOOBIG" | "RANGE" | "ERROR" | "":
             return Fault.CALLER
         case _:
             return Fault.DISK
+
+
+@contextlib.contextmanager
+def legible() -> Iterator[None]:
+    """Turn into a DatabaseError what sqlite3 cannot decode: words that SQLite quotes from a broken schema."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        broken = sqlite3.DatabaseError("malformed database schema")
+        broken.sqlite_errorname = "SQLITE_CORRUPT"
+        raise broken from error
 
 
 def explain(error: BaseException) -> BaseException:

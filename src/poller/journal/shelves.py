@@ -42,7 +42,7 @@ class Shelf:
 
     def remember(self, digest: bytes, number: int) -> None:
         """Keep the id of a body, and let go of an older one."""
-        if len(self.bodies) >= _BODIES:
+        if digest not in self.bodies and len(self.bodies) >= _BODIES:
             del self.bodies[next(iter(self.bodies))]
         self.bodies[digest] = number
 

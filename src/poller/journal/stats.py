@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Collection
 from datetime import datetime
@@ -12,6 +13,7 @@ from poller.journal.base import JournalStats
 from poller.journal.codec import from_ms
 from poller.journal.queries import SQL
 from poller.journal.room import Room
+from poller.journal.store import open_readonly
 
 
 def measure(db: sqlite3.Connection, path: Path, room: Room, sinks: Collection[str]) -> JournalStats:
@@ -31,6 +33,20 @@ def measure(db: sqlite3.Connection, path: Path, room: Room, sinks: Collection[st
         orphans={sink: waiting for sink, waiting in backlogs.items() if sink not in sinks},
         full=room.is_full(db),
     )
+
+
+def newest_at(path: Path) -> datetime | None:
+    """When the newest record in a journal was received; None where there is none that can be read.
+
+    It only looks: no lock, no migration, and what is wrong with a file is said by whoever opens it.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with contextlib.closing(open_readonly(path)) as db:
+            return _moment(db, "edge_last")
+    except sqlite3.Error:
+        return None
 
 
 def _moment(db: sqlite3.Connection, statement: str) -> datetime | None:

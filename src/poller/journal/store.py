@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from poller.errors import JournalError
 from poller.journal import cursors, place
-from poller.journal.faults import Fault, explain, fault_of
+from poller.journal.faults import Fault, explain, fault_of, legible
 from poller.journal.lock import DirectoryLock
 from poller.journal.queries import SQL, migrations
 from poller.runtime import log
@@ -24,6 +25,8 @@ APPLICATION: Final = 0x706F6C6C
 BEGUN: Final = "journal:begun"
 #: Seconds to wait for somebody else's lock: a backup, or a curious owner with a shell.
 _PATIENCE: Final = 1.0
+#: A text of which a byte is broken is no reason to stop at its row for ever.
+_READABLE: Final = partial(str, encoding="utf-8", errors="replace")
 _HINTS: Final = {
     errno.EROFS: "look for disk errors in the system's log, and mount the disk for writing again",
     errno.ENOSPC: "free disk space; it then goes on by itself",
@@ -116,14 +119,15 @@ class Store:
             raise _unusable(self.path, error) from error
         db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         try:
-            _prepare(db)
-            fresh = migrate(db, self.path)
-            db.execute("BEGIN IMMEDIATE")
-            if fresh:
-                self._mark_begin(db, begin, aside)
-            cursors.begin(db, self.sinks)
-            db.execute("COMMIT")
-            _touch(db)
+            with legible():
+                _prepare(db)
+                fresh = migrate(db, self.path)
+                db.execute("BEGIN IMMEDIATE")
+                if fresh:
+                    self._mark_begin(db, begin, aside)
+                cursors.begin(db, self.sinks)
+                db.execute("COMMIT")
+                _touch(db)
         except BaseException:
             db.close()
             raise
@@ -162,8 +166,12 @@ def open_readonly(path: Path) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
+    db.text_factory = _READABLE
     try:
-        db.execute("PRAGMA cache_size = -256")
+        with legible():
+            db.execute("PRAGMA cache_size = -256")
+            # Only now is the schema read.
+            db.execute("SELECT 1 FROM sqlite_schema").fetchone()
     except BaseException:
         db.close()
         raise
@@ -197,14 +205,15 @@ def fold(db: sqlite3.Connection) -> None:
 
 
 def is_damaged(db: sqlite3.Connection) -> bool:
-    """Look at every page; seconds for a gigabyte."""
+    """Look at every page, and whether indexes and tables agree; half a minute for a gigabyte."""
     try:
-        return bool(db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))
+        return bool(db.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",))
     except sqlite3.DatabaseError as error:
         return fault_of(error) is Fault.DAMAGED
 
 
 def _prepare(db: sqlite3.Connection) -> None:
+    db.text_factory = _READABLE
     db.execute(f"PRAGMA page_size = {PAGE}")
     (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":

@@ -100,13 +100,13 @@ class Writer:
 
     def append(self, entry: Encoded) -> asyncio.Future[Sequence[int]]:
         """The seqs of an entry's records, once it is on disk; or JournalError. Raises JournalError too."""
-        return self._put(lambda db: self._aides.append(db, [entry])[0], Duty.APPEND, entry)
+        return self.run(lambda db: self._aides.append(db, [entry])[0], Duty.APPEND, entry=entry)
 
-    def run(self, job: Job, duty: Duty = Duty.KEEP) -> asyncio.Future[Any]:
-        """The result of `job` once it is on disk; or JournalError, or what the job raised."""
-        return self._put(job, duty)
+    def run(self, job: Job, duty: Duty = Duty.KEEP, *, entry: Encoded | None = None) -> asyncio.Future[Any]:
+        """The result of `job` once it is on disk; or JournalError, or what the job raised.
 
-    def _put(self, job: Job, duty: Duty, entry: Encoded | None = None) -> asyncio.Future[Any]:
+        `entry`: what the job appends, so that it can be done for many at one go. Raises JournalError.
+        """
         if self._loop is None:
             raise JournalError("the journal is closed")
         future: asyncio.Future[Any] = self._loop.create_future()
@@ -135,6 +135,7 @@ class Writer:
             try:
                 outcomes = self._carry_out(group)
             except Exception as error:  # noqa: BLE001 - a bug of ours must not leave callers waiting for ever
+                self._take_back()
                 self._close()
                 outcomes = [_Failed(error) for _ in group]
             self._tell(loop, list(zip((task.future for task in group), outcomes, strict=True)))
@@ -201,7 +202,7 @@ class Writer:
 
     def _attempt_all(self, db: sqlite3.Connection, run: Sequence[_Task]) -> Sequence[Any]:
         entries = [task.entry for task in run if task.entry is not None]
-        if len(entries) > 1:
+        if len(entries) == len(run) > 1:
             # At one go; if one of them does not fit, each by itself.
             together = self._attempt(db, lambda db: self._aides.append(db, entries))
             if not isinstance(together, _Failed):

@@ -30,9 +30,11 @@ INSERT OR IGNORE INTO records
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: next_numbers
--- The next body's id and the next record's seq, which is never one that was given out before.
+-- The next body's id and the next record's seq: as with AUTOINCREMENT never one that was given out
+-- before, and never one that is taken if SQLite's own counter is lost.
 SELECT (SELECT coalesce(max(id), 0) + 1 FROM bodies),
-       coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0) + 1
+       max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0),
+           coalesce((SELECT max(seq) FROM records), 0)) + 1
 
 -- name: newest_of
 SELECT received_ms, fingerprint FROM newest WHERE vin = ? AND source = ?
