@@ -1,106 +1,51 @@
-"""CPU of the shell loop's way, a fresh program for every poll, beside one poll of the running daemon.
+"""From starting `poller run` to its first tick, in real time, with a warm file cache.
 
-The loop's stand-in is the cheapest honest one: start Python, import httpx, make the six requests
-that its command makes for one electric car, print JSON. The daemon polls the same cloud over the
-same loopback into a journal and JSON files. CPU seconds of user and system, median of the rounds.
+The installed command, three sinks, a fresh data directory and a stored login; measured from the moment
+before the process is made until its log says what it has done. The tick is `app.started`: everything is
+open, the timer runs. Beside it, as text: when the first poll was on disk.
 """
 
 from __future__ import annotations
 
-import asyncio
-import resource
+import json
+import shutil
 import statistics
-import sys
+import subprocess
 import tempfile
+import time
 from pathlib import Path
 
-from poller.app import App
-from poller.cli.login import login_to
-from poller.commands import once
-from poller.runtime import log
-from poller.runtime.clock import SystemClock
-from poller.settings import load
-from poller.simulator.car import demo_garage
-from poller.simulator.cloud import FakeCloud
-from poller.simulator.login import REFRESH_TOKEN, USER
-from poller.simulator.server import serve
-
-ROUNDS = 7
-CONFIG = """
-data_dir = "data"
-[sources.bmw]
-type = "mybmw"
-username = "{user}"
-base_url = "{cloud}"
-vins = ["{vin}"]
-[sinks.files]
-type = "json_files"
-[sinks.prometheus]
-type = "prometheus"
-"""
-LOOP = """
-import json, sys, httpx
-with httpx.Client(timeout=30) as client:
-    print(json.dumps([client.get(sys.argv[1] + "/_sim/state").json() for _ in range(6)]))
-"""
+from bench.result import Result
+from bench.running import COMMAND, ENVIRONMENT, prepared
+from bench.world import world
 
 
-def children_cpu() -> float:
-    """CPU seconds of all ended child processes."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def measure(*, rounds: int = 7, warm_up: int = 1) -> list[Result]:
+    """Seconds to the first tick."""
+    with tempfile.TemporaryDirectory() as name, world() as outside:
+        folder = Path(name)
+        prepared(folder / "fresh", outside, vehicles=1)
+        times = [_start(folder, f"start-{number}") for number in range(warm_up + rounds)][warm_up:]
+    tick = statistics.median(started for started, _ in times)
+    stored = statistics.median(completed for _, completed in times)
+    return [
+        Result("start to first tick", f"{tick:.2f} s", f"first poll on disk {stored:.2f} s", tick, 1, "s")
+    ]
 
 
-def own_cpu() -> float:
-    """CPU seconds of this process."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-async def a_program_per_poll(cloud: str) -> float:
-    """CPU seconds of one turn of the loop."""
-    before = children_cpu()
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", LOOP, cloud, stdout=asyncio.subprocess.DEVNULL
-    )
-    await child.wait()
-    return children_cpu() - before
-
-
-async def a_poll(app: App) -> float:
-    """CPU seconds of one poll, delivered; the simulated cloud in this process included."""
-    before = own_cpu()
-    report = await once(app, {})
-    if report["exit_code"]:
-        raise SystemExit(f"the poll failed: {report}")
-    return own_cpu() - before
-
-
-def written(folder: Path, text: str) -> Path:
-    """A configuration file."""
-    config = folder / "config.toml"
-    config.write_text(text)
-    return config
-
-
-async def main() -> None:
-    """Print both, and the ratio."""
-    log.configure("error")
-    garage = demo_garage(1)
-    async with serve(FakeCloud(garage, SystemClock())) as cloud:
-        with tempfile.TemporaryDirectory() as name:
-            config = written(Path(name), CONFIG.format(user=USER, cloud=cloud, vin=garage.vins[0]))
-            await login_to(load(config), "bmw", refresh_token=REFRESH_TOKEN)
-            app = App(load(config))
-            await app.open()
-            await a_poll(app)
-            ours = statistics.median([await a_poll(app) for _ in range(ROUNDS)])
-            theirs = statistics.median([await a_program_per_poll(cloud) for _ in range(ROUNDS)])
-            await app.close()
-    print(f"one poll of one car, median of {ROUNDS}, CPU")
-    print(f"  a program per poll {theirs * 1000:6.1f} ms")
-    print(f"  the daemon         {ours * 1000:6.1f} ms, simulated cloud included: 1/{theirs / ours:.0f}")
-
-
-if __name__ == "__main__":
-    asyncio.run(main())
+def _start(folder: Path, name: str) -> tuple[float, float]:
+    """Seconds to `app.started` and to the first `poll.completed`, with a login and nothing else there."""
+    shutil.copytree(folder / "fresh", folder / name)
+    command = [COMMAND, "run", "-c", str(folder / name / "config.toml"), "--log-level", "debug"]
+    seen: dict[str, float] = {}
+    begin = time.monotonic()
+    with subprocess.Popen(  # noqa: S603  # our own command
+        command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stderr or ():
+            seen.setdefault(json.loads(line)["event"], time.monotonic() - begin)
+            if "poll.completed" in seen:
+                break
+        process.terminate()
+        process.communicate()
+    return seen["app.started"], seen["poll.completed"]

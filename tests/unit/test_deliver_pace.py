@@ -31,6 +31,19 @@ def test_a_bad_record_is_found_by_halving_and_full_batches_come_back() -> None:
     assert sizes[-10:-1] == [16] * 9
 
 
+def test_a_sink_that_takes_a_part_is_offered_little_more() -> None:
+    """What is read and rendered beyond it would be done again; a search for a bad record goes first."""
+    pace = Pace(500)
+    pace.progressed(289)
+    pace.cut_short(289)
+    assert pace.size == 318
+    pace.progressed(318)
+    assert pace.size == 500
+    pace.refused(500)
+    pace.cut_short(100)
+    assert pace.size == 250
+
+
 @given(st.sets(st.integers(0, 999), max_size=3), st.integers(1, 500))
 def test_the_search_is_logarithmic(bad, limit) -> None:
     """Three bad ones in a thousand cost some sixty requests more, wherever they are."""

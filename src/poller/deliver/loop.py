@@ -28,7 +28,8 @@ from poller.sinks.settings import SinkSettings
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import Record
 
-#: Between two batches of a backlog: a sink that has just come back is not run over.
+#: Between two batches of a backlog a sink gets as long as it took for the last one, and at most this:
+#: one that has just come back is not run over.
 BREATH = 0.1
 #: No server's wish makes us wait longer than this before we look again.
 LONGEST_WAIT = 3600.0
@@ -90,6 +91,7 @@ class Delivery:
         #: What the sink has finished and the journal does not know yet.
         self._owed: tuple[_Work, Settlement] | None = None
         self._resume_at = 0.0
+        self._took = 0.0
         self._failed_attempts = 0
         self._status = SinkStatus(
             name, getattr(settings, "type", ""), live=False, backlog_limit=settings.max_backlog_age
@@ -208,6 +210,7 @@ class Delivery:
             return Settlement(0)
         rendered = [self._rendering.render(record) for record in work.records]
         self._metrics.deliveries.labels(self.name).inc()
+        begin = self._clock.monotonic()
         try:
             async with asyncio.timeout(self._answer_within):
                 settlement = await self._sink.deliver(rendered)
@@ -221,6 +224,7 @@ class Delivery:
                 return None
             settlement = Settlement(1, {0: error.message})
         _check(settlement, len(rendered))
+        self._took = self._clock.monotonic() - begin
         return self._streak.admit(settlement) if work.queued else settlement
 
     async def _pay(self, work: _Work, settlement: Settlement) -> None:
@@ -268,6 +272,8 @@ class Delivery:
             self._succeed(settlement.done)
         if settlement.done:
             self._pace.progressed(settlement.done)
+            if settlement.done < len(work.records):
+                self._pace.cut_short(settlement.done)
         if work.queued and self._streak.full:
             refusal = settlement.rejected.get(settlement.done - 1, "")
             message = f"{REJECTIONS_IN_A_ROW} records in a row were refused: {refusal}"
@@ -276,7 +282,7 @@ class Delivery:
         if self._status.held:
             return self._pace.next_probe()
         if settlement.done:
-            return max(BREATH, self._seconds_until(settlement.retry_at))
+            return max(min(BREATH, self._took), self._seconds_until(settlement.retry_at))
         return self._postpone(
             SinkUnavailable("the sink took nothing"), SinkUnavailable.reason, settlement.retry_at
         )

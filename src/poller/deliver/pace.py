@@ -42,6 +42,11 @@ class Pace:
         self.suspects = max(0, self.suspects - done)
         self.size = max(1, self.suspects // 2) if self.suspects else min(self._limit, self.size * 2)
 
+    def cut_short(self, done: int) -> None:
+        """The sink takes no more than `done` at once, for reasons of its own: offer little more next time."""
+        if not self.suspects:
+            self.size = min(self._limit, done + done // 10 + 1)
+
     def refused(self, sent: int) -> None:
         """Among the next `sent` records one is bad."""
         self.suspects = sent

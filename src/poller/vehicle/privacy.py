@@ -93,11 +93,15 @@ class Rendering:
         return value
 
     def _private(self, readings: Json) -> Json:
-        return {
-            key: self.coarse(key, value) if isinstance(value, float) else value
-            for key, value in readings.items()
-            if self.allows(key)
-        }
+        seen = dict(readings)
+        if self.location == "exact":
+            return seen
+        for key in PRIVATE_KEYS & seen.keys():
+            if not self.allows(key):
+                del seen[key]
+            elif isinstance(seen[key], float):
+                seen[key] = self.coarse(key, seen[key])
+        return seen
 
     def _hash(self, vin: str) -> str:
         return hmac.new(self.key, vin.encode(), hashlib.sha256).hexdigest()[:16]

@@ -9,7 +9,7 @@ nothing else, so a bad value can only harm the signals that name it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from poller.sources.mybmw import values as v
@@ -45,10 +45,15 @@ class Rule:
     convert: v.Convert
     dimension: str | None = None
     spread: bool = False
+    _steps: tuple[Sequence[str], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Take the paths apart once: seventy rules are read at every poll."""
+        object.__setattr__(self, "_steps", tuple(path.split(".") for path in self.paths))
 
     def value(self, tree: Tree) -> Any:
         """What this rule makes of an answer, for the builder to judge."""
-        return self.convert(*(_look(tree, path.split(".")) for path in self.paths))
+        return self.convert(*[_look(tree, steps) for steps in self._steps])
 
 
 def _look(node: Any, parts: Sequence[str]) -> Any:

@@ -83,7 +83,9 @@ def word(value: object) -> object:
 
 def clean(text: str) -> str:
     """`text` without what cannot be stored or shown: lone surrogates, control characters."""
-    return "".join(char for char in text if char.isprintable()).strip()
+    if not text.isprintable():
+        text = "".join(char for char in text if char.isprintable())
+    return text.strip()
 
 
 def upper(value: object) -> str | None:
