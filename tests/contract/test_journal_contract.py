@@ -204,6 +204,26 @@ class TestPeek:
         assert not batch.records
         assert batch.through > batch.since
 
+    async def test_whether_more_lies_behind(self, journal):
+        assert (await journal.peek("files", limit=2)).last
+        await fill(journal, 3)
+        await journal.append(Entry(records=[derived("alert", 1)]))
+        assert not (await journal.peek("files", limit=3)).last
+        assert not (await journal.peek("files", limit=3, kinds=["snapshot"])).last
+        assert (await journal.peek("files", limit=4)).last
+        assert (await journal.peek("files", limit=9, kinds=["alert"])).last
+
+    async def test_whether_letters_wait_to_be_sent_again(self, journal):
+        records = await fill(journal, 2)
+        await refuse(journal, records)
+        assert not (await journal.peek("files", limit=2)).letters
+        letter = (await journal.dead_letters("files"))[0]
+        await journal.retry([letter.id])
+        assert (await journal.peek("files", limit=2)).letters
+        assert not (await journal.peek("axiom", limit=2)).letters
+        await journal.settle_retries([letter.id], {})
+        assert not (await journal.peek("files", limit=2)).letters
+
     async def test_no_less_than_one(self, journal):
         await fill(journal, 2)
         with pytest.raises(ValueError, match="one record"):

@@ -28,8 +28,7 @@ from poller.sinks.settings import SinkSettings
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import Record
 
-#: Between two batches of a backlog a sink gets as long as it took for the last one, and at most this:
-#: one that has just come back is not run over.
+#: A pause between two tries with ever fewer records.
 BREATH = 0.1
 #: No server's wish makes us wait longer than this before we look again.
 LONGEST_WAIT = 3600.0
@@ -45,11 +44,15 @@ _BLAMELESS = frozenset({"network", "disk", "rate_limited", "journal"})
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """Records to send and how to book what became of them; `settle` gives False if overtaken."""
+    """Records to send and how to book what became of them; `settle` gives False if overtaken.
+
+    `last`: nothing waits behind them, so there is no need to look again before something new comes.
+    """
 
     records: Sequence[Record]
     settle: Callable[[Settlement], Awaitable[bool]]
     queued: bool
+    last: bool = False
 
 
 class Delivery:
@@ -91,7 +94,6 @@ class Delivery:
         #: What the sink has finished and the journal does not know yet.
         self._owed: tuple[_Work, Settlement] | None = None
         self._resume_at = 0.0
-        self._took = 0.0
         self._failed_attempts = 0
         self._status = SinkStatus(
             name, getattr(settings, "type", ""), live=False, backlog_limit=settings.max_backlog_age
@@ -178,26 +180,28 @@ class Delivery:
                 return BREATH
             self._owed = (work, settlement)
         work, settlement = self._owed
-        await self._pay(work, settlement)
-        return self._conclude(work, settlement) if work.records else 0.0
+        settled = await self._pay(work, settlement)
+        finished = settled and work.last and settlement.done == len(work.records)
+        pause = self._conclude(work, settlement) if work.records else 0.0
+        return pause or (None if finished else 0.0)
 
     async def _next_work(self) -> _Work | None:
         """Marked dead letters first, then the queue; a single record while the sink is held."""
         limit = 1 if self._status.held else self._pace.size
-        if letters := await self._journal.retries(self.name, limit=limit):
-            again = [letter.record for letter in letters if letter.record is not None]
-            return _Work(again, partial(self._settle_letters, letters), queued=False)
         batch = await self._journal.peek(
             self.name,
             limit=limit,
             kinds=self._settings.kinds or None,
             only_changes=self._settings.only == "changes",
         )
+        if batch.letters and (letters := await self._journal.retries(self.name, limit=limit)):
+            again = [letter.record for letter in letters if letter.record is not None]
+            return _Work(again, partial(self._settle_letters, letters), queued=False)
         if batch.through == batch.since:
             return None
         fresh = [queued for queued in batch.records if not self._expired(queued.record)]
         records = [queued.record for queued in fresh]
-        return _Work(records, partial(self._settle_batch, batch, fresh), queued=True)
+        return _Work(records, partial(self._settle_batch, batch, fresh), queued=True, last=batch.last)
 
     def _expired(self, record: Record) -> bool:
         """Whether the owner wants it no more; what is sent again on purpose never expires."""
@@ -210,7 +214,6 @@ class Delivery:
             return Settlement(0)
         rendered = [self._rendering.render(record) for record in work.records]
         self._metrics.deliveries.labels(self.name).inc()
-        begin = self._clock.monotonic()
         try:
             async with asyncio.timeout(self._answer_within):
                 settlement = await self._sink.deliver(rendered)
@@ -224,11 +227,13 @@ class Delivery:
                 return None
             settlement = Settlement(1, {0: error.message})
         _check(settlement, len(rendered))
-        self._took = self._clock.monotonic() - begin
         return self._streak.admit(settlement) if work.queued else settlement
 
-    async def _pay(self, work: _Work, settlement: Settlement) -> None:
-        """Settle what a sink has finished, whatever comes between; after a JournalError it stays owed."""
+    async def _pay(self, work: _Work, settlement: Settlement) -> bool:
+        """Settle what a sink has finished, whatever comes between; after a JournalError it stays owed.
+
+        False: there was nothing to settle, or somebody moved the cursor meanwhile.
+        """
         booking = asyncio.ensure_future(self._book(work, settlement))
         try:
             await asyncio.shield(booking)
@@ -237,17 +242,19 @@ class Delivery:
             await asyncio.wait({booking})
             if booking.exception() is None:
                 self._owed = None
+        return booking.result()
 
-    async def _book(self, work: _Work, settlement: Settlement) -> None:
+    async def _book(self, work: _Work, settlement: Settlement) -> bool:
         if work.records and not settlement.done:
-            return
+            return False
         if not await work.settle(settlement):
             self._log.debug("settlement.overtaken")
-            return
+            return False
         self._metrics.delivered.labels(self.name).inc(settlement.done - len(settlement.rejected))
         self._metrics.rejected.labels(self.name).inc(len(settlement.rejected))
         for position, reason in settlement.rejected.items():
             self._log.warning("record.rejected", record=work.records[position].id, reason=reason)
+        return True
 
     async def _settle_batch(self, batch: Batch, sent: Sequence[Queued], settlement: Settlement) -> bool:
         whole = settlement.done == len(sent)
@@ -282,7 +289,7 @@ class Delivery:
         if self._status.held:
             return self._pace.next_probe()
         if settlement.done:
-            return max(min(BREATH, self._took), self._seconds_until(settlement.retry_at))
+            return self._seconds_until(settlement.retry_at)
         return self._postpone(
             SinkUnavailable("the sink took nothing"), SinkUnavailable.reason, settlement.retry_at
         )

@@ -38,11 +38,14 @@ class Batch:
 
     Records of other kinds (or unchanged ones, if so asked) lie between and are passed over, so a
     batch may be empty while `through` is beyond `since`: settle it to move the cursor.
+    `last`: nothing lay behind `through`. `letters`: marked dead letters wait (see `Journal.retries`).
     """
 
     records: Sequence[Queued]
     since: int
     through: int
+    last: bool
+    letters: bool
 
 
 @dataclass(frozen=True, slots=True)

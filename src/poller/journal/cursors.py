@@ -47,8 +47,9 @@ def peek(
         raise ValueError("a peek is for one record at least")
     since, replayed_to = position(db, sink)
     first = db.execute(SQL["first_after"], (since,)).fetchone()
+    marked = bool(db.execute(SQL["letters_any_marked"], (sink,)).fetchone()[0])
     if first is None:
-        return Seen(Batch((), since, since))
+        return Seen(Batch((), since, since, last=True, letters=marked))
     horizon = first[0] + LOOK_AHEAD - 1
     wanted = None if kinds is None else dumps(sorted(kinds))
     bounds = {"since": since, "horizon": horizon, "limit": limit}
@@ -65,7 +66,8 @@ def peek(
             queued.append(Queued(row[0], replace(record, body=body)))
     full = len(rows) == limit
     through = rows[-1][0] if full else db.execute(SQL["last_through"], (horizon,)).fetchone()[0]
-    return Seen(Batch(queued, since, through), unreadable)
+    last = db.execute(SQL["first_after"], (through,)).fetchone() is None
+    return Seen(Batch(queued, since, through, last=last, letters=marked), unreadable)
 
 
 def settle(

@@ -106,6 +106,7 @@ class MemoryJournal:
             raise ValueError("a peek is for one record at least")
         cursor = self._cursor(sink)
         through, found = cursor.position, []
+        marked = any(letter.id in self._marked for (to, _), letter in self._letters.items() if to == sink)
         for row in self._after(cursor.position):
             through = row.seq
             if (kinds is None or row.record.kind in kinds) and (row.changed or not only_changes):
@@ -113,7 +114,8 @@ class MemoryJournal:
                 found.append(Queued(row.seq, replace(row.record, replayed=replayed)))
                 if len(found) == limit:
                     break
-        return Batch(found, cursor.position, through)
+        last = not any(self._after(through))
+        return Batch(found, cursor.position, through, last=last, letters=marked)
 
     async def settle(self, sink: str, *, since: int, through: int, rejected: Sequence[Rejected] = ()) -> bool:
         """Move the cursor from `since` to `through` and store dead letters; False if it is elsewhere."""

@@ -126,6 +126,9 @@ WHERE sink = :sink AND id > :after ORDER BY id LIMIT :limit
 SELECT id, sink, subject, at_ms, reason, data FROM dead_letters
 WHERE sink = :sink AND state = 'retry' ORDER BY id LIMIT :limit
 
+-- name: letters_any_marked
+SELECT EXISTS (SELECT 1 FROM dead_letters WHERE sink = ? AND state = 'retry')
+
 -- name: letter_mark
 UPDATE dead_letters SET state = 'retry' WHERE id = ? AND sink <> '' AND state <> 'unreadable'
 
