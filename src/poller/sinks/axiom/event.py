@@ -33,20 +33,23 @@ _OWN_FIELDS = {
 }  # fmt: skip
 
 
+# A bool is an int to isinstance, and what comes out of JSON has exactly these types.
+
+
 def _float(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return value if type(value) is float else float(value) if type(value) is int else None
 
 
 def _int(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if type(value) is int else None
 
 
 def _bool(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
+    return value if type(value) is bool else None
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    return value if type(value) is str else None
 
 
 _AS: dict[Kind, Callable[[Any], Any]] = {
@@ -92,9 +95,8 @@ def event_of(record: Rendered) -> Event:
     """The event: `_time` is when the answer was received, readings stand beside the envelope."""
     event: Event = {"_time": record["received_at"]}
     other: Event = {}
-    parts = ((_ENVELOPE, _outside_readings(record)), (READINGS, record.get("readings", {}).items()))
-    for fields, items in parts:
-        for key, value in items:
+    for fields, items in ((_ENVELOPE, _outside_readings(record)), (READINGS, record.get("readings", {}))):
+        for key, value in items.items():
             typed = fields[key](value) if key in fields else None
             if typed is None:
                 other[key] = value
@@ -105,5 +107,5 @@ def event_of(record: Rendered) -> Event:
     return event
 
 
-def _outside_readings(record: Rendered) -> Iterator[tuple[str, Any]]:
-    return ((key, value) for key, value in record.items() if key not in _TAKEN_APART)
+def _outside_readings(record: Rendered) -> Event:
+    return {key: value for key, value in record.items() if key not in _TAKEN_APART}
