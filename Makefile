@@ -15,7 +15,7 @@ RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 SYSTEM := .venv/.system
 
-.PHONY: help demo test soak system bench check fix coverage docs lock image clean
+.PHONY: help demo test soak system bench break check fix coverage docs lock image clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -33,9 +33,11 @@ soak: $(DEV) ## the same promises at full size, in random order of faults; SEED=
 system: $(SYSTEM) ## tests that need real systemd, Prometheus, a container engine or a browser
 	$(BIN)/pytest -m system -rs $(ARGS)
 
-bench: $(RUNTIME) ## speed as ratios in one run: the journal, one poll beside one program per poll
-	$(BIN)/python bench/journal.py
-	$(BIN)/python bench/start.py
+bench: $(RUNTIME) ## speed and size, most as ratios in one run (ten minutes); ARGS=--write puts them into the docs
+	$(BIN)/python -m bench $(ARGS)
+
+break: $(DEV) ## break the poller in many places, one after another: the tests notice each of them
+	$(BIN)/python tools/breakages.py $(ARGS)
 
 check: $(DEV) ## linter, formatter, types, direction of imports, freshness of the locks
 	$(BIN)/ruff check

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from poller.collect import Collector
-from poller.errors import JournalError, MalformedAnswer, SourceUnavailable
+from poller.errors import JournalError, LoginRequired, MalformedAnswer, RateLimited, SourceUnavailable
 from poller.journal.base import Policy
 from poller.journal.sqlite import SqliteJournal
 from poller.runtime.metrics import Metrics
@@ -127,6 +127,26 @@ async def test_a_failed_poll_is_counted_by_reason_and_shown(world):
     assert world.counted("poller_poll_failures_total", source="fake", reason="network") == 1
     assert world.fleet.view(VIN).sources["fake"].up is False
     assert world.fleet.view(VIN).readings["soc_percent"][0].value == 80
+
+
+@pytest.mark.parametrize(
+    ("error", "up"),
+    [
+        (RateLimited(ManualClock().now()), False),
+        (LoginRequired(), False),
+        (SourceUnavailable(), True),
+    ],
+)
+async def test_a_refusal_of_the_account_is_shown_of_the_car_that_just_answered_too(world, error, up):
+    """It is not asked again before the refusal ends; a failure of one car is that car's alone."""
+    await world.poll()
+    world.source.script = [error]
+    with pytest.raises(type(error)):
+        await world.collector.poll(world.source, Target("WBA00000000000002"))
+    marks = {view.vin: view.sources["fake"] for view in world.fleet.views()}
+    assert marks[VIN].up is up
+    assert marks[VIN].last_success_at == world.clock.now()
+    assert marks["WBA00000000000002"].up is False
 
 
 async def test_a_broken_deriver_costs_only_what_it_would_derive(world):

@@ -348,6 +348,35 @@ async def test_a_rate_limit_met_beside_the_state_holds_for_the_whole_account(roa
     assert len(road.watched.requests) == asked
 
 
+async def test_a_clock_set_back_and_right_again_takes_nothing_from_the_wait(road) -> None:
+    """Nor does asking meanwhile: the server allows it three hours after it said so, not two."""
+    source = await listed(road)
+    road.watched.fail(CHARGING, 429, '{"message": "Try again in 10800 seconds."}', times=None)
+    await source.fetch(ELECTRIC)
+    allowed = road.clock.now() + timedelta(hours=3)
+    for hours in (-1, 1, -2, 2):
+        road.clock.jump(hours * 3600)
+        with pytest.raises(RateLimited) as limited:
+            await source.targets()
+    assert abs(limited.value.until - allowed) < timedelta(seconds=1)
+    await road.clock.sleep(3 * 3600)
+    assert await source.targets() == [ELECTRIC, COMBUSTION]
+
+
+async def test_a_refusal_met_beside_the_state_is_raised_as_what_it_is(road) -> None:
+    source = await listed(road)
+    road.watched.fail(PROFILE, 489, "Blocked", times=None)
+    await source.fetch(ELECTRIC)
+    raised = []
+    for _ in range(2):
+        with pytest.raises(SourceBlocked) as blocked:
+            await source.targets()
+        raised.append(blocked.value)
+    assert raised[0] is not raised[1]
+    assert (raised[0].message, raised[0].hint) == (raised[1].message, raised[1].hint)
+    assert "own app" in raised[0].message
+
+
 async def test_a_failing_profile_never_costs_the_snapshot(road) -> None:
     """The last good one serves; without any, the state alone does; and it is not asked for at every poll."""
     source = await listed(road)
@@ -366,6 +395,16 @@ async def test_a_failing_profile_never_costs_the_snapshot(road) -> None:
     assert kept == case("electric_charging").bodies["profile"]
 
 
+async def test_a_clock_that_was_ahead_does_not_prolong_the_pause_after_a_failure(road) -> None:
+    source = await listed(road)
+    road.watched.fail(PROFILE, 404, "")
+    road.clock.jump(timedelta(days=300).total_seconds())
+    assert "profile" not in (await source.fetch(ELECTRIC)).bodies
+    road.clock.jump(timedelta(days=-300).total_seconds())
+    await road.clock.sleep(16 * 60)
+    assert "profile" in (await source.fetch(ELECTRIC)).bodies
+
+
 async def test_one_brands_list_failing_does_not_lose_the_others(road) -> None:
     source = await road.logged_in()
     road.watched.fail(LIST, 500, "", times=3)  # all three tries of the first brand
@@ -381,11 +420,35 @@ async def test_a_failing_refresh_of_the_lists_keeps_the_vehicles(road) -> None:
     assert await source.targets() == [ELECTRIC, COMBUSTION]
 
 
-async def test_all_lists_failing_is_an_error_if_nothing_is_known(road) -> None:
+async def test_all_lists_failing_is_an_error_if_nothing_is_known(road, logged) -> None:
+    """Which whoever asked for them tells, so that nothing is told here."""
     source = await road.logged_in()
     road.watched.fail(LIST, 500, "", times=None)
     with pytest.raises(SourceUnavailable):
         await source.targets()
+    assert complaints(logged) == []
+
+
+async def test_each_list_that_fails_is_named_once(road, logged) -> None:
+    source = await road.logged_in()
+    road.watched.fail(LIST, 500, "", times=None)
+    with pytest.raises(SourceUnavailable):
+        await source.targets()
+    road.cloud.faults.clear()
+    road.watched.fail(LIST, 500, "", times=3)
+    for _ in range(2):
+        assert await source.targets() == [COMBUSTION]
+    assert [(line["event"], line["brand"]) for line in complaints(logged)] == [
+        ("vehicles.unavailable", "bmw")
+    ]
+
+
+async def test_a_profile_that_fails_is_named_by_its_vehicle(road, logged) -> None:
+    source = await listed(road)
+    road.watched.fail(PROFILE, 500, "", times=None)
+    for target in (ELECTRIC, COMBUSTION):
+        await source.fetch(target)
+    assert len({line["vehicle"] for line in complaints(logged)}) == 2
 
 
 async def test_a_limit_at_the_first_list_stops_the_others(road) -> None:
@@ -424,6 +487,11 @@ def logged():
     structlog.reset_defaults()
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
+
+
+def complaints(logged: io.StringIO) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in logged.getvalue().splitlines()]
+    return [line for line in lines if line["level"] in ("warning", "error")]
 
 
 ECHO = json.dumps(

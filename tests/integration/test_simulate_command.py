@@ -11,6 +11,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import pytest
+from simulated_app import STATE, App
+
+from poller.simulator.fleet import MINI_VIN
 
 
 @pytest.fixture
@@ -69,6 +72,12 @@ async def test_it_prints_what_to_use_and_ends_well_when_told(start, number) -> N
         ("--speed", "0", "--speed"),
         ("--cars", "none", "--cars"),
         ("--scenario", "internet-outige", 'is "internet-outage" meant? shipped: bmw-closes-the-door, '),
+        (
+            "--answers=.",
+            "--seed=3",
+            "--answers serves captured answers, and --cars and --seed are about cars",
+        ),
+        ("--answers=.", "--cars=two", "--answers serves captured answers, and --cars and --seed are about"),
     ],
 )
 async def test_what_cannot_be_is_a_usage_error(start, option, value, named) -> None:
@@ -95,13 +104,17 @@ async def test_a_taken_port_is_a_failure_that_says_so(start) -> None:
 async def test_a_scenario_is_told_and_played_on_the_warped_clock(start) -> None:
     """At 3600 times the speed the ten minutes and the two hours are two seconds and a bit."""
     process = await start("--scenario", "internet-outage", "--speed", "3600", "--cars", "all")
-    text = await printed(process, until="/_sim/faults")
+    text = await printed(process, until="It begins with the first answer")
     assert "The internet is gone for two hours" in text
-    assert re.search(r"\d\d:\d\d, in 1s: nobody listens: connections are refused", text)
     assert "What to look at:" in text
+    assert "nobody listens" not in text
     base_url = re.search(r'base_url = "(.*)"', text)[1]
     seen = []
     async with asyncio.timeout(20), httpx.AsyncClient(base_url=base_url, timeout=5) as http:
+        assert (await http.get("/_sim/faults")).json() == {"faults": []}
+        await ask_how_the_mini_stands(http)
+        begun = await printed(process, until="nobody listens")
+        assert re.search(r"\d\d:\d\d, in 1s: nobody listens: connections are refused", begun)
         while seen[-2:] != ["refused", "answered"]:
             now = await whether_it_answers(http)
             if seen[-1:] != [now]:
@@ -111,6 +124,24 @@ async def test_a_scenario_is_told_and_played_on_the_warped_clock(start) -> None:
     process.send_signal(signal.SIGTERM)
     _, complaint = await process.communicate()
     assert (process.returncode, complaint) == (0, b"")
+
+
+async def ask_how_the_mini_stands(http: httpx.AsyncClient) -> None:
+    bearer = await App(http).enter()
+    assert (await http.get(STATE, headers={**bearer, "bmw-vin": MINI_VIN})).status_code == 200
+
+
+@pytest.mark.parametrize(("option", "vehicles"), [([], 1), (["--cars", "two"], 2), (["--seed", "3"], 2)])
+async def test_what_the_command_line_says_goes_before_the_scenario(start, tmp_path, option, vehicles) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('title = "Mine"\ndescription = "d"\nanswers = "."\n')
+    name = f"bmw-eadrax-vcs_v4_vehicles_state_{MINI_VIN}.json"
+    (tmp_path / name).write_text("{}")
+    process = await start("--scenario", str(mine), *option)
+    base_url = re.search(r'base_url = "(.*)"', await printed(process))[1]
+    async with httpx.AsyncClient(base_url=base_url, timeout=5) as http:
+        shown = (await http.get("/_sim/state")).json()["vehicles"]
+    assert sum(map(len, shown.values())) == vehicles
 
 
 async def whether_it_answers(http: httpx.AsyncClient) -> str:

@@ -73,7 +73,8 @@ def test_six_scenarios_are_shipped() -> None:
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_shipped_scenario_says_what_will_be_seen(name) -> None:
+def test_a_shipped_scenario_tells_its_story_and_where_to_look(name) -> None:
+    """Whether it is true is looked at in tests/acceptance/test_scenarios_seen.py."""
     scenario = load(name)
     assert scenario.faults
     assert len(scenario.description.split()) > 30

@@ -91,19 +91,38 @@ async def test_a_rehearsal_goes_on_where_an_earlier_one_ended_ahead_of_the_time(
     future = milliseconds(SystemClock().now() + timedelta(days=3))
     await journal.append(Entry(records=[record_number(0, start=future)]))
     await journal.close()
-    clock = await rehearsal_clock(60.0, tmp_path)
+    clock = rehearsal_clock(60.0, tmp_path)
     assert clock.rate == 60
     assert timedelta() <= clock.now() - future < timedelta(hours=1)
 
 
 async def test_a_rehearsal_begins_now_otherwise(tmp_path) -> None:
     """Without a journal none is made; one that is behind does not hold the clock back."""
-    early = await rehearsal_clock(60.0, tmp_path)
+    early = rehearsal_clock(60.0, tmp_path)
     assert abs(early.now() - SystemClock().now()) < timedelta(hours=1)
     assert list(tmp_path.iterdir()) == []
     journal = SqliteJournal(tmp_path / "journal.db", Policy(), SystemClock())
     await journal.open(())
     await journal.append(Entry(records=[record_number(0, start=datetime(2026, 1, 1, tzinfo=UTC))]))
     await journal.close()
-    late = await rehearsal_clock(60.0, tmp_path)
+    late = rehearsal_clock(60.0, tmp_path)
     assert abs(late.now() - SystemClock().now()) < timedelta(hours=1)
+
+
+async def test_to_look_where_a_rehearsal_ended_changes_nothing(tmp_path) -> None:
+    """What is damaged, or in use, is for the daemon to say."""
+    (tmp_path / "journal.db").write_bytes(b"no database " * 1000)
+    clock = rehearsal_clock(60.0, tmp_path)
+    assert abs(clock.now() - SystemClock().now()) < timedelta(hours=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["journal.db"]
+
+
+async def test_a_journal_in_use_is_read_beside_its_daemon(tmp_path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", Policy(), SystemClock())
+    await journal.open(())
+    try:
+        future = milliseconds(SystemClock().now() + timedelta(days=3))
+        await journal.append(Entry(records=[record_number(0, start=future)]))
+        assert rehearsal_clock(60.0, tmp_path).now() >= future
+    finally:
+        await journal.close()

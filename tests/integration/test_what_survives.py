@@ -22,6 +22,7 @@ from poller.journal.sqlite import SqliteJournal
 from poller.runtime.atomic import write_atomic
 from poller.sinks.base import SinkContext
 from poller.sinks.json_files import JsonFilesSink
+from poller.sinks.json_files.layouts import DailyLayout
 from poller.sinks.settings import JsonFilesSettings
 from poller.sources.mybmw.tokens import TokenFile, Tokens
 from poller.testing.clock import ManualClock
@@ -115,6 +116,20 @@ async def test_a_day_that_was_compressed_lasts(disk, tmp_path):
     assert len(list((tmp_path / "snapshots").rglob("*.gz"))) == 1
     assert sorted(lasting_ids(disk, tmp_path / "snapshots")) == sorted(record["id"] for record in RECORDS)
     assert disk.torn == []
+
+
+async def test_a_day_that_cannot_be_compressed_stays_as_it_is(disk, tmp_path):
+    clock = ManualClock(START)
+    sink = files(tmp_path, "daily", clock)
+    await deliver_all(sink, RECORDS[:2])
+    clock.jump(timedelta(days=1).total_seconds())
+    (day,) = (tmp_path / "snapshots").rglob("*.ndjson")
+    disk.failure = OSError(errno.EIO, "the disk is ill")
+    with pytest.raises(OSError, match="ill"):
+        DailyLayout(tmp_path / "snapshots", 0o640).tidy(clock.now().date())
+    assert [json.loads(line)["id"] for line in day.read_bytes().splitlines()] == [
+        record["id"] for record in RECORDS[:2]
+    ]
 
 
 # A login.

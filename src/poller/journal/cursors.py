@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from poller.errors import JournalError
 from poller.journal import letters
 from poller.journal.base import Backlog, Batch, Queued, Rejected
-from poller.journal.codec import Unreadable, day_of, from_ms, read_object, to_ms, unpack_fingerprint
+from poller.journal.codec import (
+    Unreadable,
+    day_of,
+    from_ms,
+    read_object,
+    to_ms,
+    unpack_fingerprint,
+    unpack_id,
+)
 from poller.journal.queries import SQL
 from poller.journal.shelves import Dictionaries
 from poller.vehicle.records import Record, dumps
@@ -57,13 +65,11 @@ def peek(
     queued: list[Queued] = []
     unreadable: list[Rejected] = []
     for row in rows:
-        record = _envelope(row, replayed=bool(row[8]) or row[0] <= replayed_to)
+        replayed = bool(row[8]) or row[0] <= replayed_to
         try:
-            body = _body(db, dictionaries, row)
+            queued.append(Queued(row[0], _record(row, _body(db, dictionaries, row), replayed=replayed)))
         except Unreadable as error:
-            unreadable.append(Rejected(record, f"{letters.UNREADABLE}: {error}"))
-        else:
-            queued.append(Queued(row[0], replace(record, body=body)))
+            unreadable.append(Rejected(_remains(row), f"{letters.UNREADABLE}: {error}"))
     full = len(rows) == limit
     through = rows[-1][0] if full else db.execute(SQL["last_through"], (horizon,)).fetchone()[0]
     last = db.execute(SQL["first_after"], (through,)).fetchone() is None
@@ -116,7 +122,11 @@ def backlog(db: sqlite3.Connection, sink: str) -> Backlog:
     first = db.execute(SQL["first_after"], (since,)).fetchone()
     if first is None:
         return Backlog(0, None)
-    return Backlog(_span(db, first[0]), from_ms(first[1]))
+    try:
+        oldest_at = from_ms(first[1])
+    except Unreadable:
+        oldest_at = None  # the next peek passes it over
+    return Backlog(_span(db, first[0]), oldest_at)
 
 
 def backlogs(db: sqlite3.Connection) -> dict[str, int]:
@@ -142,16 +152,27 @@ def _span(db: sqlite3.Connection, first: int) -> int:
     return int(db.execute(SQL["last_seq"]).fetchone()[0]) - first + 1
 
 
-def _envelope(row: tuple[Any, ...], *, replayed: bool) -> Record:
-    _, packed, kind, vin, source, received, observed, revision, _, fingerprint, _, _ = row
+def _remains(row: tuple[Any, ...]) -> Record:
+    """What can be said of a row that cannot be read."""
+    try:
+        return _record(row, {}, replayed=False)
+    except Unreadable:
+        return letters.blank(f"{row[0]:032x}")
+
+
+def _record(row: tuple[Any, ...], body: Mapping[str, Any], *, replayed: bool) -> Record:
+    """Raises Unreadable."""
+    _, packed, kind, vin, source, received, observed, revision, _, fingerprint, _, data = row
+    if not isinstance(revision, int) or not isinstance(data, bytes):
+        raise Unreadable("its columns are broken")
     return Record(
-        id=packed.hex(),
+        id=unpack_id(packed),
         kind=kind or "unknown",
         vin=vin or "",
         source=source or "",
         received_at=from_ms(received),
         observed_at=None if observed is None else from_ms(observed),
-        body={},
+        body=body,
         revision=revision,
         replayed=replayed,
         fingerprint=unpack_fingerprint(fingerprint),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,11 @@ from living_cars import CHARGED, ELECTRIC, FUELLED, YEAR, cars, life
 
 from poller.simulator import fleet
 from poller.simulator.car import Car
+from poller.simulator.life import driving
+from poller.simulator.life.day import delivered
+from poller.simulator.life.living import Living
 from poller.simulator.life.timeline import EPOCH
+from poller.simulator.life.truth import Trip
 
 
 @cars(*CHARGED)
@@ -134,6 +139,32 @@ def test_the_evening_is_what_the_day_left() -> None:
         lost = car.moment(stand.start).energy_kwh - car.moment(stand.end).energy_kwh
         assert stand.kwh - 1e-6 < lost < stand.kwh + 0.6  # a warm cabin may come on top
     assert len(uncharged) > 50
+
+
+@cars(*ELECTRIC)
+def test_who_comes_home_plugs_in_and_who_stayed_there_does_in_the_evening(spec, seed) -> None:
+    """Nobody gets up at four in the morning for it."""
+    truth = life(spec, seed).truth
+    homecomings = [trip.end for trip in truth.trips if trip.target == "home"]
+    zone, stayed = ZoneInfo(spec.habits.zone), 0
+    for charge in truth.charges:
+        came = any(timedelta() <= charge.start - end < timedelta(minutes=10) for end in homecomings)
+        if charge.place == "home" and not came:
+            stayed += 1
+            assert 18 <= charge.start.astimezone(zone).hour <= 21
+    assert stayed
+
+
+def test_a_trip_books_what_it_took_even_where_there_was_not_enough() -> None:
+    """A battery that ran empty would show, instead of a balance that is right by force."""
+    state = replace(delivered(fleet.MINI, 1), energy_kwh=0.05)
+    living = Living(fleet.MINI, 1, 0, state)
+    driving.depart(living, 600)
+    before = living.state.energy_kwh
+    driving.drive(living, "shop")
+    trip = next(record for record in living.records if isinstance(record, Trip))
+    rolled = next(m for m in living.moments if m.at == round((trip.end - EPOCH).total_seconds()))
+    assert before - rolled.energy_kwh == pytest.approx(trip.kwh + trip.climate_kwh)
 
 
 def test_the_mini_charges_at_night_by_its_own_clock() -> None:

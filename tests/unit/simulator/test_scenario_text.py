@@ -45,20 +45,22 @@ def problems(text: str) -> list[str]:
     return list(caught.value.problems)
 
 
-def test_the_start_says_what_happens_when_by_the_clock_and_what_to_look_at() -> None:
-    play = Play(read("night.toml", GOOD), datetime(2026, 11, 21, 14, 0, tzinfo=UTC), 60)
-    assert play.lines() == [
+def test_it_says_what_to_look_at_and_what_happens_when_by_the_clock() -> None:
+    scenario = read("night.toml", GOOD)
+    assert scenario.story() == [
         "A bad night",
         "  What you will see.",
         "",
+        "What to look at:",
+        "  - the log",
+    ]
+    play = Play(scenario, datetime(2026, 11, 21, 14, 0, tzinfo=UTC), 60)
+    assert play.programme() == [
         "What happens (it is 14:00 UTC here):",
         "  14:00, now: BMW blocks clients that are not its own app (489), until the end",
         "  14:10, in 10s: the connection ends in the middle of an answer, below /eadrax-vcs/v4, 3 times",
         "  22 Nov 02:00, in 12m: BMW is down for maintenance (503), until 22 Nov 03:30; again every 1d",
         "  always: 200 calls a day",
-        "",
-        "What to look at:",
-        "  - the log",
     ]
 
 

@@ -63,7 +63,10 @@ def test_one_bad_source_does_not_hide_the_other(stage):
     ("changes", "said"),
     [
         ({"held": "403: no right", "backlog": 3}, "held: 403: no right (3 records waiting)"),
-        ({"isolated": "snapshot 9f2c", "backlog": 1}, "fails even with a single record, snapshot 9f2c (1 record waiting)"),
+        (
+            {"isolated": "snapshot 9f", "backlog": 1},
+            "fails even with a single record, snapshot 9f (1 record waiting)",
+        ),
         (
             {"backlog": 1200, "oldest_record_at": 90},
             "1,200 records waiting, the oldest for 1 h 30 min (allowed 1 h)",

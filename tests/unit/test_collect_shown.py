@@ -1,4 +1,4 @@
-"""What could not be kept is not shown, not built upon, and not passed over in silence."""
+"""What is shown is what is on disk, also after a restart; what could not be kept is not built upon."""
 
 from __future__ import annotations
 
@@ -29,9 +29,13 @@ class World:
         self.clock = ManualClock()
         self.journal = MemoryJournal(self.clock)
         self.source = FakeSource(self.clock)
-        self.live = RecordingLiveSink()
         self.metrics = Metrics()
         self.wakes = 0
+        self.restart()
+
+    def restart(self):
+        """Only the journal remembers."""
+        self.live = RecordingLiveSink()
         self.collector = Collector(
             self.journal,
             derivers=[CountingDeriver()],
@@ -92,3 +96,15 @@ async def test_what_is_not_on_disk_is_not_built_upon(world):
     world.journal.full = False
     await world.poll(soc=40)
     assert await world.journal.recall(f"derive:counter:{VIN}") == {"count": 2}
+
+
+async def test_after_a_restart_the_newest_is_shown_before_the_first_poll(world):
+    world.restart()
+    await world.collector.restore({"fake"})
+    assert world.shown == (80, None)
+
+
+async def test_a_source_that_left_the_configuration_is_not_shown_again(world):
+    world.restart()
+    await world.collector.restore({"another"})
+    assert world.live.views == {}

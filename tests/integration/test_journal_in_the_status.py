@@ -1,0 +1,48 @@
+"""What becomes of the journal is told: a failure in status and readiness, a drop in the metrics."""
+
+from __future__ import annotations
+
+import pytest
+
+from poller.app import App
+from poller.journal.base import Entry
+from poller.settings import load
+from poller.testing.clock import ManualClock
+from poller.testing.records import record_number
+
+CONFIG = """
+data_dir = "data"
+[journal]
+max_age = "1d"
+[sources.dumps]
+type = "recorded"
+directory = "dumps"
+[sinks.files]
+type = "json_files"
+"""
+
+
+@pytest.fixture
+async def app(tmp_path):
+    (tmp_path / "dumps").mkdir()
+    (tmp_path / "config.toml").write_text(CONFIG)
+    made = App(load(tmp_path / "config.toml", environ={"TZ": "UTC"}), clock=ManualClock())
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def test_a_journal_that_fails_is_a_reason_not_to_be_ready(app):
+    await app.journal.close()
+    app._refreshed_at = None  # a second has passed
+    await app.refresh()
+    assert app.status().journal.failure.message == "the journal is closed"
+    assert any("journal" in reason for reason in app.status().reasons)
+
+
+async def test_what_pruning_takes_from_a_sink_is_in_the_metrics(app):
+    await app.journal.append(Entry(records=[record_number(0), record_number(1)]))
+    await app.clock.advance(3 * 86_400)
+    await app.prune()
+    dropped = app.metrics.registry.get_sample_value("poller_records_dropped_total", {"sink": "files"})
+    assert dropped == 2

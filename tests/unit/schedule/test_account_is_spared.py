@@ -1,0 +1,80 @@
+"""What a round owes the account: noted before it asks, and a refusal counts whatever else went well."""
+
+from datetime import timedelta
+
+import pytest
+
+from poller.errors import JournalError, LoginRequired, RateLimited
+from poller.schedule.rounds import Rounds
+from poller.testing.clock import ManualClock
+from poller.testing.memory import DictMemory
+from poller.testing.sources import FakeSource
+
+TWO = ("WMW00000000000001", "WBA00000000000002")
+
+
+class FullMemory(DictMemory):
+    """One that cannot take anything in."""
+
+    async def remember(self, _key, _value):
+        raise JournalError("the disk is full", hint="free some space")
+
+
+class World:
+    """A source with two cars. `noted` is what the memory knew of the attempt at each poll."""
+
+    def __init__(self, memory):
+        self.clock = ManualClock()
+        self.memory = memory
+        self.source = FakeSource(self.clock, vins=TWO)
+        self.noted = []
+        self.failed = []
+        self.rounds = Rounds(
+            self.source,
+            poll=self.poll,
+            memory=memory,
+            clock=self.clock,
+            interval=300,
+            may_collect=self.may_collect,
+            listed=self.listed,
+            failed=lambda source, error: self.failed.append(error.reason),
+        )
+
+    async def poll(self, source, target):
+        # Judged later: what is raised in here would be taken for a bug of the source, and survived.
+        self.noted.append(await self.memory.recall(f"attempt:{source.account}"))
+        return await source.fetch(target)
+
+    async def may_collect(self):
+        return True
+
+    async def listed(self, source, vins):
+        pass
+
+
+async def test_an_attempt_is_noted_before_anybody_is_asked():
+    """A crash loop must not hammer the maker's cloud."""
+    world = World(DictMemory())
+    await world.rounds.round()
+    assert [note and note["at"] for note in world.noted] == ["2026-11-21T14:00:00.000Z"] * 2
+
+
+async def test_nobody_is_asked_if_the_attempt_cannot_be_noted():
+    world = World(FullMemory())
+    outcome = await world.rounds.round()
+    assert world.source.fetched == []
+    assert (outcome.good, outcome.error.reason, outcome.error.hint) == (0, "journal", "free some space")
+    assert world.rounds.status.failure.reason == "journal"
+    assert world.failed == ["journal"]
+
+
+@pytest.mark.parametrize("refusal", ["rate_limited", "login_required"])
+async def test_a_refusal_after_a_good_vehicle_still_speaks_for_the_account(refusal):
+    world = World(DictMemory())
+    until = world.clock.now() + timedelta(hours=2)
+    error = RateLimited(until) if refusal == "rate_limited" else LoginRequired()
+    world.source.script = [{"soc_percent": 50}, error]
+    outcome = await world.rounds.round()
+    assert (outcome.good, outcome.bad) == (1, 1)
+    assert world.rounds.told_to_wait()["reason"] == refusal
+    assert world.rounds.next_poll(world.clock.now()) == (until if refusal == "rate_limited" else None)
