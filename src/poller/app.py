@@ -215,8 +215,9 @@ class App:
         self._earliest = parse_time(__released__)
 
     def _judge_clock(self) -> None:
-        newest = self._stats.newest_at if self._stats else None
-        self._earliest = max(filter(None, (self._earliest, newest)))
+        # Not the newest: one from a day when the clock was ahead must not cost a day at every start.
+        last = self._stats.last_at if self._stats else None
+        self._earliest = max(filter(None, (self._earliest, last)))
         if not self._clock_set():
             known = self._earliest.isoformat()
             self._logger.error(

@@ -109,7 +109,10 @@ class Collector:
             await self._publish(vin)
 
     def _concerned(self, source: Source, target: Target, error: SourceError) -> frozenset[str]:
-        """Who has no answer now: with a refusal of the account all its vehicles, asked or not."""
+        """Who gets no answer from now on: if the account is refused, all its vehicles.
+
+        Also one that answered a moment ago: for as long as the refusal lasts, it is not asked again.
+        """
         # A captured file that cannot be read speaks for no vehicle.
         asked = frozenset([target.vin]) if target.vin else frozenset()
         account = isinstance(error, RateLimited | LoginRequired)

@@ -240,7 +240,7 @@ async def run_daemon(
     if speed != 1.0 or (clock is not None and clock.rate != 1.0):
         refuse_warping(loaded)
         again = again and reloading_warped(again)
-        clock = clock or await rehearsal_clock(speed, loaded.settings.data_dir)
+        clock = clock or rehearsal_clock(speed, loaded.settings.data_dir)
     daemon = Daemon(App(loaded, clock=clock, simulated=simulated), again=again)
     with signals(daemon):
         await daemon.run(ready)

@@ -645,6 +645,14 @@ class TestStats:
         stats = await journal.stats()
         assert (stats.records, stats.oldest_at, stats.newest_at) == (3, START + 3 * STEP, START + 900 * STEP)
 
+    async def test_the_last_is_the_one_that_was_appended_last(self, journal):
+        """Whatever the clock showed: it may have been ahead before."""
+        assert (await journal.stats()).last_at is None
+        await journal.append(Entry(records=[record_number(n) for n in (900, 3)]))
+        assert (await journal.stats()).last_at == START + 3 * STEP
+        await journal.append(Entry(records=[replace(record_number(900), revision=2)]))
+        assert (await journal.stats()).last_at == START + 900 * STEP
+
 
 class TestLife:
     async def test_closing_twice(self, journal):

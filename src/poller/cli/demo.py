@@ -6,17 +6,17 @@ import asyncio
 import contextlib
 import functools
 import socket
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from poller.runtime.clock import Clock
-from poller.settings import Loaded
-from poller.simulator.garage import Garage
-
 if TYPE_CHECKING:
+    from poller.runtime.clock import Clock
+    from poller.settings import Loaded
+    from poller.simulator.garage import Garage
     from poller.simulator.scenario import Scenario
 
 _SOURCE = "demo"
@@ -102,46 +102,45 @@ def demo(
 
 
 async def _demo(folder: Path, listen: str, speed: float, seed: int, scenario: Scenario | None) -> None:
-    from poller.cli.login import login_to
-    from poller.daemon import run_daemon
-    from poller.runtime import log
-    from poller.settings import load
-    from poller.simulator.axiom import TOKEN, FakeAxiom
+    """Everything around the poller, then the poller itself, until it is told to stop."""
+    from poller.simulator.axiom import FakeAxiom
     from poller.simulator.cloud import FakeCloud
-    from poller.simulator.fleet import OTHER_NAME
     from poller.simulator.garage import demo_garage
-    from poller.simulator.login import REFRESH_TOKEN, USER
     from poller.simulator.server import serve
     from poller.warp import rehearsal_clock
 
     typer.echo("Two simulated cars, their maker's cloud and Axiom; nothing leaves this machine.")
-    clock = await rehearsal_clock(speed, folder / "data")
+    clock = rehearsal_clock(speed, folder / "data")
     garage = demo_garage(seed)
     fake = FakeCloud(garage, clock, quota_per_day=scenario.quota_per_day if scenario else None)
     async with serve(fake) as cloud, serve(FakeAxiom(clock=clock)) as axiom:
-        mini, other = garage.vins
-        text = _CONFIG.format(
-            listen=_free(listen), mini=mini, other=other, other_name=OTHER_NAME, source=_SOURCE, user=USER,
-            cloud=cloud, axiom=axiom, token=TOKEN,
-        )  # fmt: skip
-        config = _written(folder, text)
-        # Variables are for real pollers: their tokens and tables must not get in here.
-        again = functools.partial(load, config, environ={})
-        loaded = again()
-        log.configure(loaded.settings.log.level, loaded.settings.log.format)
-        typer.echo("Filling in the past, a week at most … ", nl=False)
-        filled = await _fill(loaded, garage, clock)
-        typer.echo(f"{filled} snapshots." if filled else "it is there.")
-        await login_to(loaded, _SOURCE, refresh_token=REFRESH_TOKEN)
 
-        def announce(urls: list[str]) -> None:
+        def ready(urls: list[str]) -> None:
             _announce(urls, folder, speed)
             if scenario is not None:
-                typer.echo(
-                    "\n".join(["", *scenario.play(fake).lines(), "", f"The cloud: {cloud}/_sim/state"])
-                )
+                told = [*scenario.story(), "", *scenario.play(fake).programme()]
+                typer.echo("\n".join(["", *told, "", f"The cloud: {cloud}/_sim/state"]))
 
-        await run_daemon(loaded, clock=clock, simulated=True, ready=announce, again=again)
+        again = _configured(folder, _config(listen, garage.vins, cloud, axiom))
+        await _poll(again, garage, clock, ready)
+
+
+async def _poll(
+    again: Callable[[], Loaded], garage: Garage, clock: Clock, ready: Callable[[list[str]], None]
+) -> None:
+    """The past, the login, and the daemon."""
+    from poller.cli.login import login_to
+    from poller.daemon import run_daemon
+    from poller.runtime import log
+    from poller.simulator.login import REFRESH_TOKEN
+
+    loaded = again()
+    log.configure(loaded.settings.log.level, loaded.settings.log.format)
+    typer.echo("Filling in the past, a week at most … ", nl=False)
+    filled = await _fill(loaded, garage, clock)
+    typer.echo(f"{filled} snapshots." if filled else "it is there.")
+    await login_to(loaded, _SOURCE, refresh_token=REFRESH_TOKEN)
+    await run_daemon(loaded, clock=clock, simulated=True, ready=ready, again=again)
 
 
 async def _fill(loaded: Loaded, garage: Garage, clock: Clock) -> int:
@@ -164,13 +163,28 @@ async def _fill(loaded: Loaded, garage: Garage, clock: Clock) -> int:
         await journal.close()
 
 
-def _written(folder: Path, text: str) -> Path:
-    """The configuration of the demo, for its user to look at."""
+def _config(listen: str, vins: Sequence[str], cloud: str, axiom: str) -> str:
+    from poller.simulator.axiom import TOKEN
+    from poller.simulator.fleet import OTHER_NAME
+    from poller.simulator.login import USER
+
+    mini, other = vins
+    return _CONFIG.format(
+        listen=_free(listen), mini=mini, other=other, other_name=OTHER_NAME, source=_SOURCE, user=USER,
+        cloud=cloud, axiom=axiom, token=TOKEN,
+    )  # fmt: skip
+
+
+def _configured(folder: Path, text: str) -> Callable[[], Loaded]:
+    """Write the configuration, for the demo's user to look at; gives what reads it."""
+    from poller.settings import load
+
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.toml"
     config.write_text(text)
     config.chmod(0o600)
-    return config
+    # Variables are for real pollers: their tokens and tables must not get in here.
+    return functools.partial(load, config, environ={})
 
 
 def _announce(urls: list[str], folder: Path, speed: float) -> None:

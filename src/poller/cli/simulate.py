@@ -63,7 +63,7 @@ def simulate(
     """Serve only the simulated cloud, to rehearse against.
 
     On loopback, until Ctrl-C. Prints its address, the account, and the source to configure; with
-    --scenario also what goes wrong when, and what to look at.
+    --scenario also what to look at, and what goes wrong when once a poller has its first answer.
     """
     from poller.simulator.cloud import FakeCloud
     from poller.simulator.scenario import FINE, load
@@ -77,8 +77,13 @@ def simulate(
         raise ConfigError([str(error)]) from error
     cloud = FakeCloud(garage, SystemClock(speed), quota_per_day=quota or told.quota_per_day)
 
+    def begin() -> None:
+        typer.echo("\n".join(["", "It has begun.", *told.play(cloud).programme()]))
+
     def announce(url: str) -> None:
-        _announce(url, told.play(cloud).lines() if scenario else ())
+        _announce(url, told.story() if scenario else ())
+        if scenario:
+            cloud.at_first_state(begin)
 
     try:
         asyncio.run(serve_until_stopped(cloud, announce, host, port))
@@ -90,8 +95,18 @@ def simulate(
 
 
 def _garage(told: Scenario, answers: Path | None, cars: str | None, seed: int | None) -> Garage:
-    """What stands in the garage: as the command line says, else as the scenario does."""
-    answers = answers or told.answers
+    """What stands in the garage: as the command line says, else as the scenario does.
+
+    Raises ConfigError for options that contradict each other, OSError and ValueError for answers that
+    cannot be read.
+    """
+    moving = cars is not None or seed is not None
+    if moving and answers is not None:
+        raise ConfigError(
+            ["--answers serves captured answers, and --cars and --seed are about cars that move"],
+            hint="leave out the one or the others",
+        )
+    answers = None if moving else answers or told.answers
     if answers is not None:
         from poller.simulator.folder import FolderGarage
 
@@ -102,10 +117,11 @@ def _garage(told: Scenario, answers: Path | None, cars: str | None, seed: int | 
     return make(told.seed if seed is None else seed)
 
 
-def _announce(url: str, programme: Sequence[str]) -> None:
+def _announce(url: str, story: Sequence[str]) -> None:
     from poller.simulator.login import PASSWORD, REFRESH_TOKEN, USER
 
     typer.echo(_SNIPPET.format(url=url, user=USER, password=PASSWORD, token=REFRESH_TOKEN))
-    if programme:
-        typer.echo("\n".join(programme))
+    if story:
+        typer.echo("\n".join(story))
         typer.echo(f"\nWhat is going on now: {url}/_sim/faults")
+        typer.echo("It begins with the first answer: when a poller is told how a car stands.")

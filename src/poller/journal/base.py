@@ -99,7 +99,11 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class JournalStats:
-    """Sizes in bytes; `limit` 0 means none. `orphans`: cursors of sinks that left the configuration."""
+    """Sizes in bytes; `limit` 0 means none. `orphans`: cursors of sinks that left the configuration.
+
+    `newest_at`: the latest time at which a record was received; `last_at`: when the one was that was
+    appended last.
+    """
 
     path: str
     size: int
@@ -108,6 +112,7 @@ class JournalStats:
     records: int
     oldest_at: datetime | None
     newest_at: datetime | None
+    last_at: datetime | None
     quarantined: int
     dead_letters: Mapping[str, int]
     orphans: Mapping[str, int]

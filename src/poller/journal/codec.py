@@ -36,8 +36,11 @@ def to_ms(moment: datetime) -> int:
 
 
 def from_ms(milliseconds: int) -> datetime:
-    """The inverse, aware UTC."""
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+    """The inverse, aware UTC. Raises Unreadable for what a broken row may hold instead."""
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except (TypeError, OverflowError) as error:
+        raise Unreadable("a time is broken") from error
 
 
 def day_of(milliseconds: int) -> int:
@@ -78,6 +81,13 @@ def pack_id(record: str) -> bytes:
     if len(packed) != 16 or len(record) != 32:
         raise ValueError("a record's id is 32 hex digits")
     return packed
+
+
+def unpack_id(stored: object) -> str:
+    """The inverse. Raises Unreadable for what a broken row may hold instead."""
+    if not isinstance(stored, bytes) or len(stored) != 16:
+        raise Unreadable("its id is broken")
+    return stored.hex()
 
 
 def pack_fingerprint(fingerprint: str) -> bytes | str:

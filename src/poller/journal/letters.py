@@ -99,8 +99,9 @@ def blank(record_id: str, kind: str = "unknown", vin: str = "", source: str = ""
 
 def _letter(row: tuple[int, str, bytes, int, str, bytes]) -> DeadLetter:
     number, sink, subject, at_ms, reason, data = row
-    at = from_ms(at_ms)
+    at = datetime.fromtimestamp(0, UTC)
     try:
+        at = from_ms(at_ms)
         if not sink:
             return DeadLetter(number, None, reason, at, answer=unpack_answer(data))
         return DeadLetter(number, sink, reason, at, record=unpack_record(data))

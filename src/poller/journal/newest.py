@@ -11,6 +11,7 @@ from poller.journal.codec import (
     from_ms,
     read_object,
     unpack_fingerprint,
+    unpack_id,
 )
 from poller.journal.encode import EncodedRecord
 from poller.journal.queries import SQL
@@ -61,7 +62,7 @@ def listed(db: sqlite3.Connection) -> Sequence[Record]:
 def _record(row: tuple[Any, ...]) -> Record:
     packed, vin, source, received, observed, revision, replayed, fingerprint, body = row
     return Record(
-        id=packed.hex(),
+        id=unpack_id(packed),
         kind="snapshot",
         vin=vin,
         source=source,

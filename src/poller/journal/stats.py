@@ -10,7 +10,7 @@ from pathlib import Path
 
 from poller.journal import cursors, letters, place
 from poller.journal.base import JournalStats
-from poller.journal.codec import from_ms
+from poller.journal.codec import Unreadable, from_ms
 from poller.journal.queries import SQL
 from poller.journal.room import Room
 from poller.journal.store import open_readonly
@@ -28,6 +28,7 @@ def measure(db: sqlite3.Connection, path: Path, room: Room, sinks: Collection[st
         records=db.execute(SQL["total_records"]).fetchone()[0],
         oldest_at=_moment(db, "edge_first"),
         newest_at=_moment(db, "edge_last"),
+        last_at=_moment(db, "last_received"),
         quarantined=counts.pop("", 0),
         dead_letters={sink: counts.get(sink, 0) for sink in {*counts, *sinks}},
         orphans={sink: waiting for sink, waiting in backlogs.items() if sink not in sinks},
@@ -50,5 +51,8 @@ def newest_at(path: Path) -> datetime | None:
 
 
 def _moment(db: sqlite3.Connection, statement: str) -> datetime | None:
-    (milliseconds,) = db.execute(SQL[statement]).fetchone()
-    return None if milliseconds is None else from_ms(milliseconds)
+    (milliseconds,) = db.execute(SQL[statement]).fetchone() or (None,)
+    try:
+        return None if milliseconds is None else from_ms(milliseconds)
+    except Unreadable:
+        return None

@@ -59,8 +59,9 @@ class Wreck:
 
     def records(self) -> Iterator[Record]:
         """Every record that can be read, nearly in the order of arrival."""
-        count = 0
+        count, first = 0, _HIGHEST
         for row in self._walk(_RECORDS, "seq"):
+            first = min(first, row[0])
             try:
                 record = self._record(row)
             except (Unreadable, sqlite3.DatabaseError, ValueError, TypeError, AttributeError):
@@ -68,7 +69,7 @@ class Wreck:
             else:
                 count += 1
                 yield record
-        self.lost = max(self.lost, self._expected() - count)
+        self.lost = max(self.lost, self._expected(first) - count)
 
     def answers(self) -> Iterator[Answer]:
         """Every answer all of whose bodies can be read."""
@@ -157,11 +158,19 @@ class Wreck:
         except sqlite3.DatabaseError:
             return
 
-    def _expected(self) -> int:
+    def _expected(self, first: int) -> int:
+        """How many records there were from seq `first` on, by whatever still tells; 0 if nothing does."""
+        total = self._number("SELECT records FROM totals")
+        if total is not None:
+            return total
+        last = self._number("SELECT seq FROM sqlite_sequence WHERE name = 'records'")
+        return 0 if last is None else last - first + 1
+
+    def _number(self, statement: str) -> int | None:
         try:
-            return int(self._db.execute("SELECT records FROM totals").fetchone()[0])
-        except (sqlite3.DatabaseError, TypeError):
-            return 0
+            return int(self._db.execute(statement).fetchone()[0])
+        except (sqlite3.DatabaseError, TypeError, ValueError):
+            return None
 
 
 def _opened(path: Path) -> sqlite3.Connection:

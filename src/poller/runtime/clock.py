@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 
@@ -59,6 +60,31 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait that many seconds of this clock."""
         await asyncio.sleep(max(0.0, seconds) / self._rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """The end of a wait on both clocks; it is over as soon as one of them is there.
+
+    Steady time ends it although the wall clock was set back, and wall time although the machine was
+    suspended, which steady time does not count.
+    """
+
+    wall: datetime
+    steady: float
+
+    @classmethod
+    def told(cls, wall: datetime, clock: Clock) -> Until:
+        """The end that a wall clock as it stands now means by `wall`."""
+        return cls(wall, clock.monotonic() + (wall - clock.now()).total_seconds())
+
+    def at(self, clock: Clock) -> datetime:
+        """The end, by the wall clock as it stands now."""
+        return min(self.wall, clock.now() + timedelta(seconds=self.steady - clock.monotonic()))
+
+    def reached(self, clock: Clock) -> bool:
+        """Whether the wait is over."""
+        return clock.now() >= self.at(clock)
 
 
 async def wait(event: asyncio.Event, clock: Clock, seconds: float | None) -> bool:

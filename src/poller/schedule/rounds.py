@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from poller.errors import (
@@ -17,7 +17,7 @@ from poller.errors import (
     SourceUnavailable,
 )
 from poller.runtime import log
-from poller.runtime.clock import Clock, wait_for_any
+from poller.runtime.clock import Clock, Until, wait_for_any
 from poller.runtime.status import Failure, SourceStatus
 from poller.schedule.backoff import BackOff
 from poller.sources.base import Memory, Source, Target
@@ -75,7 +75,7 @@ class Rounds:
         self._due = asyncio.Event()
         self._idle = asyncio.Lock()
         self._backoff = BackOff()
-        self._resume_at = 0.0
+        self._ends: Until | None = None
         self._logger = log.get("schedule", source=source.name)
         self._status = SourceStatus(
             name=source.name, kind=source.kind, state="starting", allowed_age=interval * ALLOWED_MISSES
@@ -189,15 +189,11 @@ class Rounds:
 
     def _back_off(self, backoff: BackOff) -> None:
         self._backoff = backoff
-        left = (backoff.until - self._clock.now()).total_seconds() if backoff.until else 0.0
-        self._resume_at = self._clock.monotonic() + left
+        self._ends = Until.told(backoff.until, self._clock) if backoff.until else None
 
     def _waits_until(self) -> datetime | None:
-        """When the back-off ends; a wall clock that was set back meanwhile does not prolong it."""
-        if self._backoff.until is None:
-            return None
-        left = timedelta(seconds=self._resume_at - self._clock.monotonic())
-        return min(self._backoff.until, self._clock.now() + left)
+        """When the back-off ends, by the wall clock as it stands now."""
+        return self._ends.at(self._clock) if self._ends else None
 
     async def _ask_all(self, stop: asyncio.Event | None) -> Outcome:
         try:

@@ -49,6 +49,8 @@ class FakeCloud:
         self.clock = clock
         self.login = Login(clock, token_lifetime)
         self._garage = garage
+        self._told = False
+        self._at_first_state: list[Callable[[], None]] = []
         self._quota = Quota(quota_per_day)
         self._inside = Starlette(routes=self._routes())
         self.faults = Faults(self._gateway, clock, {"login_refused": self.login.end_sessions})
@@ -58,6 +60,14 @@ class FakeCloud:
         if not scope["path"].startswith("/_sim/"):
             self.requests[scope["path"]] += 1
         await self.faults(scope, receive, send)
+        if self._told:
+            calls, self._at_first_state = self._at_first_state, []
+            for call in calls:
+                call()
+
+    def at_first_state(self, call: Callable[[], None]) -> None:
+        """Call this once, as soon as somebody has been told how a car stands."""
+        self._at_first_state.append(call)
 
     async def attend(self, door: Door) -> None:
         """Shut the door while it is ordered that nobody listens."""
@@ -129,7 +139,9 @@ class FakeCloud:
         return self._garage.profile(_vin(request))
 
     def _state(self, request: Request) -> bytes | None:
-        return self._garage.state(_vin(request), self.clock.now())
+        state = self._garage.state(_vin(request), self.clock.now())
+        self._told = self._told or state is not None
+        return state
 
     def _charging(self, request: Request) -> bytes | None:
         return self._garage.charging(_vin(request), self.clock.now())

@@ -4,8 +4,10 @@ The seam, for `poller simulate`, `poller demo` and tests alike::
 
     scenario = load("internet-outage")        # a shipped name, or a path; ConfigError names all problems
     cloud = FakeCloud(garage, clock, quota_per_day=scenario.quota_per_day)
+    scenario.story()                          # to print: title, description, what to look at
     play = scenario.play(cloud)               # its faults are ordered; their time counts from now
-    play.lines()                              # to print: title, what happens when, what to look at
+    play.programme()                          # to print: what happens when, by the cloud's clock
+    cloud.at_first_state(begin)               # for a `begin` that plays it when a poller is there
     cloud.faults.listed()                     # what is active and pending, at any time
 
 `scenario.cars`, `.seed` and `.answers` say which garage it wants; the host makes it, and may have its
@@ -54,6 +56,15 @@ class Scenario(StrictTable):
     quota_per_day: Annotated[Count, Field(ge=1)] | None = None
     faults: tuple[Fault, ...] = ()
 
+    def story(self) -> list[str]:
+        """What to print at the start: title, description, what to look at."""
+        return [
+            self.title,
+            *textwrap.wrap(self.description, _WIDTH - 2, initial_indent="  ", subsequent_indent="  "),
+            *(["", "What to look at:"] if self.look_at else []),
+            *(f"  - {hint}" for hint in self.look_at),
+        ]
+
     def play(self, cloud: FakeCloud) -> Play:
         """Order all faults of `cloud`; their time begins now, on its clock."""
         for fault in self.faults:
@@ -73,19 +84,14 @@ class Play:
     began: datetime
     rate: float
 
-    def lines(self) -> list[str]:
-        """What to print at the start: title, description, what happens when, what to look at."""
+    def programme(self) -> list[str]:
+        """What to print when it begins: what happens when."""
         told = self.scenario
         by_time = sorted(told.faults, key=lambda fault: fault.first_in(self.began))
         return [
-            told.title,
-            *textwrap.wrap(told.description, _WIDTH - 2, initial_indent="  ", subsequent_indent="  "),
-            "",
             f"What happens (it is {self.began:%H:%M} UTC here):",
             *(f"  {self._line(fault)}" for fault in by_time),
             *([f"  always: {told.quota_per_day} calls a day"] if told.quota_per_day else []),
-            *(["", "What to look at:"] if told.look_at else []),
-            *(f"  - {hint}" for hint in told.look_at),
         ]
 
     def _line(self, fault: Fault) -> str:

@@ -244,6 +244,7 @@ class MemoryJournal:
             records=len(self._rows),
             oldest_at=min(times, default=None),
             newest_at=max(times, default=None),
+            last_at=max(self._rows.values(), key=lambda row: row.seq).record.received_at if times else None,
             quarantined=counts.pop("", 0),
             dead_letters={sink: counts.get(sink, 0) for sink in {*counts, *self._sinks}},
             orphans={

@@ -13,8 +13,8 @@ from poller.vehicle.snapshot import Reading, Snapshot, merge
 class SourceMark:
     """How one source stands with one vehicle.
 
-    `up`: the last poll succeeded (None: not polled since start). `last_success_at`: when we last
-    had an answer. `report_at`: the car's own newest time.
+    `up`: the last poll succeeded and the account is not refused (None: not polled since start).
+    `last_success_at`: when we last had an answer. `report_at`: the car's own newest time.
     """
 
     up: bool | None = None
@@ -58,7 +58,7 @@ class Fleet:
         return True
 
     def mark_failed(self, vin: str, source: str) -> None:
-        """Note that the last poll of this vehicle failed; its readings stay, with their age."""
+        """Note that this vehicle gets no answers, from now on; its readings stay, with their age."""
         key = (vin, source)
         self._marks[key] = replace(self._marks.get(key, SourceMark()), up=False)
         self._refresh(vin)

@@ -150,6 +150,9 @@ SELECT sink, count(*) FROM dead_letters GROUP BY sink
 -- name: total_records
 SELECT records FROM totals
 
+-- name: last_received
+SELECT received_ms FROM records ORDER BY seq DESC LIMIT 1
+
 -- name: edge_first
 SELECT min(received_ms) FROM records WHERE shelf IN (
     SELECT id FROM shelves WHERE day = (SELECT min(day) FROM shelves WHERE role = 'record'

@@ -23,6 +23,8 @@ _PLUGGING = 180
 _FORGOTTEN = (("lock", 0.03, 0.2, 3.0), ("trunk", 0.005, 0.1, 1.0))
 _WINDOW_LEFT, _ROOF_LEFT = 0.03, 0.006
 _ELSEWHERE = 0.3
+#: When whoever stayed at home all day sees to the car: local seconds.
+_EVENING = (18 * 3600, 21 * 3600)
 _WASHING_FLUID = 0.012
 _AFTERNOON = (11 * 3600, 14 * 3600)  # after the beginning of a day
 
@@ -68,6 +70,8 @@ def live(spec: CarSpec, seed: int, day: int, state: State) -> LivedDay:
         if stop.place != "home":
             _charge_elsewhere(life)
     if life.state.place == "home":
+        if not plan.stops:
+            stand(life, begin + between(life.chance, *_EVENING))
         _evening(life, packs=plan.packs)
     stand(life, (day + 1) * DAY)
     life.note()

@@ -118,7 +118,7 @@ def _roll(life: Living, km: float, left: float, need: _Need, goal: Position, nam
     state.heading = _heading(state.position, goal)
     if electric > 0:
         _advance(life, electric, left, need, goal)
-        state.energy_kwh = max(0.0, state.energy_kwh - electric * need.electric)
+        state.energy_kwh -= electric * need.electric
         if fuelled > 0:
             life.note()
     if fuelled > 0:

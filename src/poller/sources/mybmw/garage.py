@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from poller.errors import JournalError, LoginRequired, RateLimited, SourceError, SourceUnavailable
 from poller.runtime import log
-from poller.runtime.clock import Clock
+from poller.runtime.clock import Clock, Until
 from poller.sources.base import Memory
 from poller.sources.mybmw.client import MyBmwClient
 from poller.sources.mybmw.regions import BRANDS
+from poller.vehicle.privacy import short_vin
 from poller.vehicle.records import parse_time, rfc3339
 
 _KEEP: Final = timedelta(days=1)
@@ -33,62 +34,53 @@ class Garage:
         self._memory = memory
         self._clock = clock
         self._cache: dict[str, dict[str, Any]] = {}
-        self._not_before: dict[str, datetime] = {}
+        self._not_before: dict[str, Until] = {}
         self._limited: RateLimited | None = None
-        self._limit_ends = 0.0
+        self._limit_ends: Until | None = None
         self._logger = log.get("source", source=name)
 
-    @property
-    def limited(self) -> RateLimited | None:
-        """The last rate limit that was met and did not stop a poll, while it lasts.
-
-        A wall clock that was set back meanwhile does not prolong it.
-        """
-        if self._limited is None:
-            return None
-        now, left = self._clock.now(), timedelta(seconds=self._limit_ends - self._clock.monotonic())
-        self._limited.until = min(self._limited.until, now + left)
-        return self._limited if now < self._limited.until else None
+    def respect_limit(self) -> None:
+        """Raise the last rate limit that was met and did not stop a poll, while it lasts."""
+        met, ends = self._limited, self._limit_ends
+        if met is not None and ends is not None and not ends.reached(self._clock):
+            raise type(met)(ends.at(self._clock), met.message, hint=met.hint, reason=met.reason)
 
     def limit(self, error: RateLimited) -> None:
         """Note a rate limit."""
-        self._limited = error
-        self._limit_ends = self._clock.monotonic() + (error.until - self._clock.now()).total_seconds()
+        self._limited, self._limit_ends = error, Until.told(error.until, self._clock)
 
     async def vehicles(self) -> Mapping[str, str]:
         """VIN → brand, of all brands. Raises SourceError if nothing is known and nobody can be asked."""
-        now = self._clock.now()
-        failed: SourceError | None = None
+        failed: dict[str, SourceError] = {}
         empty = not await self._known()
         for brand in BRANDS:
-            key = f"vehicles:{self._account}:{brand}"
-            if self._fresh(await self._recall(key), now) and not empty:
-                continue
-            if not empty and now < self._not_before.get(key, now):
+            key = self._list_key(brand)
+            if not (empty or await self._is_due(key)):
                 continue
             try:
                 vins = vins_in(await self._client.vehicle_list(brand))
             except (SourceUnavailable, LoginRequired) as error:
-                failed = failed or error
-                self._postpone(key, "vehicles.unavailable", error)
+                failed[brand] = error
                 continue
             await self._remember(key, {"vins": vins})
         known = await self._known()
-        if not known and failed is not None:
-            raise failed
+        if failed and not known:
+            raise next(iter(failed.values()))
+        for brand, failure in failed.items():
+            self._postpone(self._list_key(brand), failure, "vehicles.unavailable", brand=brand)
         return known
 
     async def profile(self, vin: str, brand: str) -> bytes | None:
         """The vehicle's profile as received, or the last good one; None if there never was one."""
         key = f"profile:{self._account}:{vin}"
-        held, now = await self._recall(key), self._clock.now()
-        if not self._fresh(held, now) and now >= self._not_before.get(key, now):
+        held = await self._recall(key)
+        if await self._is_due(key):
             try:
                 body = await self._client.profile(vin, brand)
                 if not is_object(body):
                     raise SourceUnavailable("the profile is no JSON object")
             except SourceError as error:
-                self._postpone(key, "profile.unavailable", error)
+                self._postpone(key, error, "profile.unavailable", vehicle=short_vin(vin))
             else:
                 held = await self._remember(key, {"body": base64.b64encode(body).decode()})
         return base64.b64decode(held["body"]) if held else None
@@ -100,24 +92,29 @@ class Garage:
     async def _known(self) -> dict[str, str]:
         known: dict[str, str] = {}
         for brand in BRANDS:
-            held = await self._recall(f"vehicles:{self._account}:{brand}")
+            held = await self._recall(self._list_key(brand))
             for vin in held.get("vins", ()) if held else ():
                 known.setdefault(vin, brand)
         return known
 
-    def _fresh(self, held: Mapping[str, Any] | None, now: datetime) -> bool:
-        if held is None:
-            return False
-        # A clock that was ahead once must not keep a list for years.
-        return -_KEEP < now - parse_time(held["at"]) < _KEEP
+    def _list_key(self, brand: str) -> str:
+        return f"vehicles:{self._account}:{brand}"
 
-    def _postpone(self, key: str, event: str, error: SourceError) -> None:
+    async def _is_due(self, key: str) -> bool:
+        """Whether what is kept under `key` is too old, or not there, and may be asked for."""
+        held, postponed = await self._recall(key), self._not_before.get(key)
+        # A clock that was ahead once must not keep a list for years.
+        if held is not None and -_KEEP < self._clock.now() - parse_time(held["at"]) < _KEEP:
+            return False
+        return postponed is None or postponed.reached(self._clock)
+
+    def _postpone(self, key: str, error: SourceError, event: str, **whose: str) -> None:
         if isinstance(error, RateLimited):
             self.limit(error)
         # A missing login is told once, by whoever asks for the account.
         if key not in self._not_before and not isinstance(error, LoginRequired):
-            self._logger.warning(event, reason=error.reason, error=error.message)
-        self._not_before[key] = self._clock.now() + _PAUSE
+            self._logger.warning(event, **whose, reason=error.reason, error=error.message)
+        self._not_before[key] = Until.told(self._clock.now() + _PAUSE, self._clock)
 
     async def _recall(self, key: str) -> dict[str, Any] | None:
         if key not in self._cache:

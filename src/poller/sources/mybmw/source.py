@@ -105,10 +105,8 @@ class MyBmwSource:
     async def targets(self) -> Sequence[Target]:
         """The account's vehicles that the settings ask for. Raises SourceError."""
         self._require_region()
-        limited = self._garage.limited
-        if limited is not None:
-            # Met where it cost no snapshot; the server's word holds for the account all the same.
-            raise limited
+        # Met where it cost no snapshot; the server's word holds for the account all the same.
+        self._garage.respect_limit()
         vehicles = await self._garage.vehicles()
         vins = chosen(vehicles, self._settings.vins)
         self._name_unlisted(vins)
