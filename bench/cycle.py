@@ -1,19 +1,18 @@
 """One poll of one electric car handed to three sinks, beside the shell loop and beside bare httpx. CPU.
 
-Ours is `poller run` as installed, with its page, journal, JSON files, Axiom and Prometheus, at a warped
-clock: its process' CPU (all threads, user and system) over a window of polls, divided by their number. So
-a twelfth of a token refresh is in it, as in life. Cloud and Axiom are another process and not counted.
+Ours is `poller run` as installed, with its page, journal, JSON files, Axiom and Prometheus: its process'
+CPU (all threads, user and system) over a window of polls, divided by their number. Cloud and Axiom are
+another process and not counted. What idling costs between two polls is the business of `bench/day.py`.
 
-The shell loop's turn is made of the commands that it runs: a Python that imports httpx (without the
-command line that httpx has if click is there), makes six requests and prints JSON, which is what its
-program does for one electric car at the least; `jq` over that JSON; `curl` that posts it. CPU of all three.
+The shell loop's turn is made of the commands that it runs: a Python that imports httpx, as it is installed
+here, makes six requests and prints JSON, which is what its program does for one electric car at the
+least; `jq` over that JSON; `curl` that posts it. CPU of all three.
 
 Bare httpx is one long-lived process with one client: per cycle the two answers of the car are fetched
-and the daemon's own last event, compressed beforehand, is posted (the same requests and bodies, without
-the refreshes), the answers go into SQLite in one commit (WAL, synchronous=FULL) and into one file that
-is fsynced. It understands nothing, retries nothing, shows nothing. It has the library's asynchronous
-client, as anything has that serves a page meanwhile; with the blocking one it is given beside. It is
-spared the search for modules that are not there (sniffio), which the library makes at every request.
+and the daemon's own last event, compressed beforehand, is posted (the same requests and bodies), the
+answers go into SQLite in one commit (WAL, synchronous=FULL) and into one file that is fsynced. It
+understands nothing, retries nothing, shows nothing. It has the library's asynchronous client, as anything
+has that serves a page meanwhile; with the blocking one it is given beside.
 """
 
 from __future__ import annotations
@@ -34,18 +33,16 @@ from bench.world import CHARGING, INGEST, STATE, World, world
 from poller.simulator.axiom import TOKEN
 from poller.simulator.garage import demo_garage
 
-#: The fastest that `--speed` has: a poll every 83 ms.
-SPEED = 3600.0
+#: Poll upon poll, so that no idling is charged to one.
+INTERVAL = "50ms"
 LOOP = """
 import json, sys
-sys.modules["click"] = None
 import httpx
 with httpx.Client(timeout=30) as client:
     print(json.dumps([client.get(sys.argv[1] + "/_sim/state").json() for _ in range(6)]))
 """
 BARE = """
 import asyncio, json, os, sqlite3, sys, time
-sys.modules["click"] = sys.modules["sniffio"] = None
 import httpx
 job = json.load(sys.stdin)
 event = open(job["event"], "rb").read()
@@ -122,7 +119,7 @@ def measure(*, rounds: int = 5, polls: int = 60, warm_up: int = 24) -> list[Resu
 
 def _cycle(polls: int, warm_up: int) -> tuple[float, bytes]:
     """CPU seconds of a daemon per poll, over at least `polls` of them; and an event that it delivered."""
-    with world(SPEED) as outside, polling(outside, vehicles=1, speed=SPEED) as daemon:
+    with world() as outside, polling(outside, vehicles=1, speed=1.0, interval=INTERVAL) as daemon:
         until(lambda: outside.polls() >= warm_up)
         first, before = outside.polls(), daemon.cpu()
         until(lambda: outside.polls() >= first + polls)

@@ -106,7 +106,8 @@ class Appender:
     def _store(self, db: sqlite3.Connection, lot: _Lot) -> None:
         _insert(db, "body_add", lot.bodies)
         db.executemany(SQL["answer_add"], lot.answers)
-        db.executemany(SQL["record_remove"], lot.outdated)
+        if lot.outdated:
+            db.executemany(SQL["record_remove"], lot.outdated)
         _insert(db, "record_add", lot.records)
         lot.newest.store()
         for entry in lot.entries:

@@ -59,6 +59,7 @@ class Room:
         self._path = path
         self.policy = policy
         self._refused: _Refused | None = None
+        self._allowed = 0
 
     @property
     def rows(self) -> int:
@@ -66,7 +67,8 @@ class Room:
         return max(16, min(_ROWS, self._log_bytes() // PAGE))
 
     def prepare(self, db: sqlite3.Connection) -> None:
-        """Keep the write-ahead log within its share."""
+        """Keep the write-ahead log of a new connection within its share."""
+        self._allowed = 0
         log_bytes = self._log_bytes()
         db.execute(f"PRAGMA wal_autocheckpoint = {max(16, log_bytes // PAGE * 2 // 3)}")
         db.execute(f"PRAGMA journal_size_limit = {log_bytes}")
@@ -94,8 +96,10 @@ class Room:
             if appending and limits.spare <= 0:
                 raise OutOfRoom
             pages = limits.appends if appending else limits.appends + limits.reserve
-        # SQLite never takes a limit below the file's present size: free pages inside stay usable.
-        db.execute(f"PRAGMA max_page_count = {max(1, pages)}")
+        if pages != self._allowed:
+            # SQLite never takes a limit below the file's present size: free pages inside stay usable.
+            db.execute(f"PRAGMA max_page_count = {max(1, pages)}")
+            self._allowed = pages
 
     def note(self, db: sqlite3.Connection, *, full: bool) -> bool:
         """Remember how the last append fared; True if that is news."""
