@@ -162,8 +162,8 @@ def _remains(row: tuple[Any, ...]) -> Record:
 
 def _record(row: tuple[Any, ...], body: Mapping[str, Any], *, replayed: bool) -> Record:
     """Raises Unreadable."""
-    _, packed, kind, vin, source, received, observed, revision, _, fingerprint, _, data = row
-    if not isinstance(revision, int) or not isinstance(data, bytes):
+    _, packed, kind, vin, source, received, observed, revision, _, fingerprint, _, _ = row
+    if not isinstance(revision, int):
         raise Unreadable("its columns are broken")
     return Record(
         id=unpack_id(packed),
@@ -182,4 +182,6 @@ def _record(row: tuple[Any, ...], body: Mapping[str, Any], *, replayed: bool) ->
 def _body(db: sqlite3.Connection, dictionaries: Dictionaries, row: tuple[Any, ...]) -> dict[str, Any]:
     if row[2] is None:
         raise Unreadable("its shelf is lost")
+    if not isinstance(row[11], bytes):
+        raise Unreadable("its columns are broken")
     return read_object(dictionaries.text(db, row[10], row[11]))

@@ -30,10 +30,13 @@ from poller.journal.reader import Reader
 from poller.journal.room import Room
 from poller.journal.store import Store, fold, is_damaged
 from poller.journal.writer import Aides, Duty, Writer
+from poller.runtime import log
 from poller.runtime.clock import Clock
 from poller.vehicle.records import Record
 
 T = TypeVar("T")
+
+logger = log.get("journal")
 
 
 class SqliteJournal:
@@ -86,6 +89,8 @@ class SqliteJournal:
             return cursors.peek(db, held, sink, limit, kinds, only_changes=only_changes)
 
         seen = await self._read(look)
+        for broken in seen.unreadable:
+            logger.error("record.unreadable", sink=sink, record=broken.record.id, reason=broken.reason)
         if seen.unreadable:
             await self._writer.run(
                 partial(letters.put_unreadable, sink=sink, records=seen.unreadable, at_ms=self._now())
