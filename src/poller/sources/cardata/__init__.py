@@ -1,0 +1,1 @@
+"""BMW CarData: the maker's open way for owners in Europe and the United Kingdom."""

@@ -1,0 +1,72 @@
+"""What an answer means: a car's merged state and its basicData in, a snapshot out; no I/O and no state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from poller.errors import MalformedAnswer
+from poller.sources.base import Answer, Steering
+from poller.sources.cardata.car import BASIC_DATA, Car, Found
+from poller.sources.cardata.state import CarState
+from poller.sources.cardata.table import RULES
+from poller.sources.cardata.values import Strange, whole
+from poller.vehicle.snapshot import Snapshot, SnapshotBuilder
+
+#: Name of the body that holds `CarState.to_json`.
+STATE: Final = "state"
+
+
+def parse(answer: Answer, steering: Steering | None = None) -> Snapshot:
+    """The snapshot of one answer; `steering` is the owner's word, where basicData does not say.
+
+    Each reading has its own descriptor's time of measurement (None: BMW gave none), the snapshot the
+    newest of them. Raises MalformedAnswer, and only if there is no state of this vehicle at all.
+    """
+    return _read(answer, steering)[0]
+
+
+def origins(answer: Answer, steering: Steering | None = None) -> Mapping[str, Found]:
+    """Record key → where that reading came from: descriptor, and stream, REST or basicData.
+
+    Raises as `parse`.
+    """
+    return _read(answer, steering)[1]
+
+
+def _read(answer: Answer, steering: Steering | None) -> tuple[Snapshot, dict[str, Found]]:
+    state = _state(answer)
+    basic = _json(answer, BASIC_DATA)
+    car = Car(state, basic if isinstance(basic, dict) else {}, steering)
+    builder = SnapshotBuilder(source=answer.source, vin=answer.vin, received_at=answer.received_at)
+    found: dict[str, Found] = {}
+    for rule in RULES:
+        for dimension, one in rule.found(car):
+            value = one.value.word if isinstance(one.value, Strange) else one.value
+            builder.put(rule.key, value, dimension=dimension, observed_at=one.observed_at)
+            record_key = rule.key if dimension is None else f"{rule.key}.{dimension}"
+            if record_key not in found or not isinstance(one.value, Strange):
+                found[record_key] = one
+    snapshot = builder.build()
+    # Only what became a reading: some descriptors bear the time at which they were asked for.
+    times = [reading.observed_at for reading in snapshot.readings.values() if reading.observed_at]
+    builder.observed_at = max(times, default=None)
+    return builder.build(), {key: one for key, one in found.items() if key in snapshot.readings}
+
+
+def _state(answer: Answer) -> CarState:
+    if STATE not in answer.bodies:
+        raise MalformedAnswer("the answer has no state body")
+    state = CarState.from_json(_json(answer, STATE))
+    if state.vin.upper() != answer.vin.upper():
+        raise MalformedAnswer("the state is another vehicle's")
+    return state
+
+
+def _json(answer: Answer, name: str) -> Any:
+    """A body as JSON; None if it is not there or not JSON."""
+    try:
+        return json.loads(answer.bodies.get(name, b""), parse_int=whole)
+    except (ValueError, RecursionError):
+        return None
