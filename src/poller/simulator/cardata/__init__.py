@@ -1,0 +1,1 @@
+"""A fake BMW CarData: device login, REST with its quota, the stream."""

@@ -1,0 +1,177 @@
+"""What a refusal of the REST API means: status and body in, the error to raise out (facts section 2.9)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from poller.errors import LoginRequired, RateLimited, SourceError, SourceUnavailable
+
+QUOTA: Final = "CU-429"
+#: The container is gone, or its id was never one.
+CONTAINER_GONE: Final = frozenset({"CU-105", "CU-121"})
+CONTAINER_DELETED: Final = "CU-122"
+CONTAINER_LIMIT: Final = "CU-124"
+PAGING_EXPIRED: Final = "CU-125"
+#: Nothing of the kind is stored for this vehicle: no image, no charging settings.
+NOTHING_THERE: Final = frozenset({"CU-126", "CU-127"})
+#: A descriptor that BMW does not know; a list that is too long (undocumented).
+DESCRIPTORS_REFUSED: Final = frozenset({"CU-402", "CU-403"})
+
+_TOKEN: Final = frozenset({"CU-100", "CU-101", "CU-102"})
+#: CU-127 was seen with this message, which is about the token (KV#381).
+_ABOUT_TOKEN: Final = re.compile(r"invalid[_ ]token|token is (?:invalid|expired)", re.IGNORECASE)
+_CODE: Final = re.compile(r"CU-\d{3}")
+#: 429 without the quota's code comes from a gateway that found us too fast.
+_TOO_FAST_PAUSE: Final = timedelta(minutes=15)
+_LONGEST: Final = timedelta(hours=24)
+
+
+class CarDataUnavailable(SourceUnavailable):
+    """BMW CarData did not give what was asked for."""
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        code: str = "",
+        hint: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, reason=reason)
+        #: BMW's own code, such as CU-104; "" where the answer had none.
+        self.code = code
+
+
+class CarDataLimited(RateLimited):
+    """BMW CarData asks us to wait."""
+
+    #: As in `CarDataUnavailable`.
+    code: str = ""
+
+
+class CarDataLoginRequired(LoginRequired):
+    """BMW CarData does not take the login."""
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        code: str = "",
+        hint: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, reason=reason)
+        #: As in `CarDataUnavailable`.
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    words: str
+    hint: str | None = None
+    reason: str = "unavailable"
+    kind: Literal["unavailable", "login"] = "unavailable"
+
+
+_SERVER = _Meaning("BMW CarData has an error of its own", "it is tried again by itself", reason="server")
+_REPORT: Final = "BMW seems to have changed something: look for a newer poller, or report it"
+_MEANINGS: Final[Mapping[str, _Meaning]] = {
+    "CU-103": _Meaning(
+        "the login is not allowed to read CarData",
+        "in BMW's portal, under CarData, subscribe the client to the CarData API, then log in again",
+        reason="scope",
+        kind="login",
+    ),
+    "CU-104": _Meaning(
+        "BMW gives this account no data of this vehicle",
+        "only the vehicle's PRIMARY user gets data: look at the mapping in BMW's portal",
+        reason="not_mapped",
+    ),
+    "CU-105": _Meaning("BMW does not give the container any more", reason="container"),
+    "CU-120": _Meaning("BMW does not take the VIN", "look at `vins`"),
+    "CU-121": _Meaning("BMW does not take the container's id", reason="container"),
+    "CU-122": _Meaning("the container is deleted already", reason="container"),
+    "CU-124": _Meaning(
+        "the account has no room for another container",
+        "delete one that no program uses; a deleted one may count for 29 days more",
+        reason="container",
+    ),
+    "CU-125": _Meaning("BMW forgot where in the list we were"),
+    "CU-126": _Meaning("BMW has no image of this vehicle"),
+    "CU-127": _Meaning("BMW has no charging settings of this vehicle"),
+    "CU-400": _Meaning("BMW does not take what was asked", _REPORT),
+    "CU-401": _Meaning("BMW does not take what was asked", _REPORT),
+    "CU-402": _Meaning(
+        "BMW does not know a descriptor of the list", "look at `descriptors`", reason="container"
+    ),
+    "CU-403": _Meaning("BMW refuses the request", reason="container"),
+    "CU-500": _SERVER,
+    "CU-503": _SERVER,
+}
+
+
+def code_of(body: bytes) -> str:
+    """BMW's code in an error's body, "" if there is none: a body that is no such object says nothing."""
+    code = _object(body).get("exveErrorId")
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+
+
+def needs_token(status: int, body: bytes) -> bool:
+    """Whether the access token is what was refused: a new one may help, once."""
+    code, raw = code_of(body), _object(body)
+    if code in _TOKEN:
+        return True
+    if code in ("", "CU-127"):
+        texts = [raw.get("exveErrorMsg"), raw.get("exveNote"), raw.get("error")]
+        fault = raw.get("fault")
+        if isinstance(fault, dict):
+            texts.append(fault.get("faultstring"))
+        about = any(isinstance(text, str) and _ABOUT_TOKEN.search(text) for text in texts)
+        # The gateway's own words for it: "Invalid Access Token", with whatever status.
+        invalid = isinstance(fault, dict) and "access_token" in json.dumps(fault).lower()
+        return about or invalid or (status == 401 and not code)
+    return False
+
+
+def refusal(
+    status: int, body: bytes, now: datetime, *, login_hint: str, wait: timedelta | None = None
+) -> SourceError:
+    """The error for an answer that is no success. No text of the body is in it: it may name the VIN.
+
+    Its `code` is BMW's. For CU-429 it is up to the ledger until when: then `until` is `now`. `wait` is
+    what ``Retry-After`` said. A refused token means a login only if a new token was refused as well.
+    """
+    code = code_of(body)
+    told = f" ({status}, {code})" if code else f" ({status})"
+    if code == QUOTA:
+        limited = CarDataLimited(
+            now,
+            f"BMW says that the day's calls are spent{told}",
+            hint="one call is tried after the next midnight UTC; if `poller status` counts fewer calls, "
+            "another program uses this account's",
+            reason="quota",
+        )
+        limited.code = code
+        return limited
+    if needs_token(status, body) and status < 500:
+        return CarDataLoginRequired(f"BMW does not take the login{told}", code=code, hint=login_hint)
+    if status == 429:
+        pause = min(wait or _TOO_FAST_PAUSE, _LONGEST)
+        return CarDataLimited(now + pause, f"BMW asks us to wait{told}")
+    meaning = _MEANINGS.get(code) or (_SERVER if status >= 500 else _Meaning("BMW refused to answer"))
+    if meaning.kind == "login":
+        return CarDataLoginRequired(meaning.words + told, code=code, hint=meaning.hint, reason=meaning.reason)
+    return CarDataUnavailable(meaning.words + told, code=code, hint=meaning.hint, reason=meaning.reason)
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    try:
+        raw = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return raw if isinstance(raw, dict) else {}
