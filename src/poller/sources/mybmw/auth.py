@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from uuid import uuid4
 
 from poller.errors import ConfigError, LoginRequired, SourceError, SourceUnavailable
@@ -21,6 +20,8 @@ from poller.sources.mybmw.regions import Server, correlation, login_headers, new
 from poller.sources.mybmw.settings import MyBmwSettings
 from poller.sources.mybmw.tokens import SESSION_AGE, Takeover, TokenFile, Tokens, read_takeover
 from poller.sources.mybmw.transport import Call, Reply, Transport
+from poller.sources.oauth import Unreadable
+from poller.sources.shielded import Shielded
 from poller.vehicle.records import milliseconds
 
 #: A token this close to its end is not begun with.
@@ -58,7 +59,7 @@ class Auth:
         self._tokens: Tokens | None = None
         self._unsaved: Tokens | None = None
         self._refused: str | None = None
-        self._work: asyncio.Task[Tokens] | None = None
+        self._work = Shielded[Tokens](name)
         self._logger = log.get("source", source=name)
 
     @property
@@ -80,9 +81,7 @@ class Auth:
         """
         if self._tokens is not None and self._usable(self._tokens, rejected):
             return self._tokens
-        if self._work is None or self._work.done():
-            self._start(self._renew(rejected))
-        return await self._finished()
+        return await self._work.run("refresh", lambda: self._renew(rejected))
 
     async def login(
         self, *, captcha_token: str | None, refresh_token: str | None, takeover: Path | None
@@ -103,25 +102,11 @@ class Auth:
                 hint=f"solve the captcha at {self._server.captcha_page} and "
                 f"run `poller login {self._name} --captcha-token …` within a few minutes",
             )
-        self._start(self._log_in(taken, captcha_token or ""))
-        return await self._finished()
+        return await self._work.run("login", lambda: self._log_in(taken, captcha_token or ""))
 
     async def close(self) -> None:
         """Let a refresh in flight finish: cancelling it would lose the login."""
-        if self._work is not None and not self._work.done():
-            # Its answer holds the only good refresh token.
-            await asyncio.wait({self._work}, timeout=self._last_word)
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
-
-    def _start(self, work: Coroutine[Any, Any, Tokens]) -> None:
-        self._work = asyncio.create_task(work, name=f"login of {self._name}")
-        self._work.add_done_callback(_retrieve)
-
-    async def _finished(self) -> Tokens:
-        if self._work is None:
-            raise RuntimeError("nothing was started")
-        return await asyncio.shield(self._work)
+        await self._work.close(self._last_word)
 
     def _usable(self, tokens: Tokens, rejected: str | None) -> bool:
         fresh = self._clock.now() < tokens.expires_at - _MARGIN
@@ -293,7 +278,7 @@ class Auth:
             raise self._could_not_ask(reply)
         try:
             return oauth.read_code(reply.headers.get("location", ""), proof)
-        except oauth.Unreadable as error:
+        except Unreadable as error:
             raise SourceUnavailable(f"BMW's login answer does not fit our question ({error})") from error
 
     async def _config(self, tokens: Tokens) -> oauth.OAuthConfig:
@@ -319,7 +304,7 @@ class Auth:
             raise self._could_not_ask(reply)
         try:
             return read(reply.body)
-        except oauth.Unreadable as error:
+        except Unreadable as error:
             raise SourceUnavailable(f"BMW's login server answered without usable {error}") from error
 
     def _could_not_ask(self, reply: Reply) -> SourceError:
@@ -335,9 +320,3 @@ class Auth:
         return LoginRequired(
             "BMW refused the stored login; it has expired or was used elsewhere", hint=self.login_hint
         )
-
-
-def _retrieve(task: asyncio.Task[Tokens]) -> None:
-    """Whoever waited has seen the error; a task whose waiters were all cancelled must not complain."""
-    with contextlib.suppress(asyncio.CancelledError):
-        task.exception()

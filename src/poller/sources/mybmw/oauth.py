@@ -1,23 +1,23 @@
-"""The steps of a login as BMW's servers want them (facts section 3); pure but for `secrets`."""
+"""The steps of a login as BMW's servers want them (facts section 3); pure but for chance."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import secrets
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs
 
+from poller.sources.oauth import (
+    Unreadable,
+    challenge,
+    optional_text,
+    random_text,
+    read_object,
+    seconds,
+    text,
+)
+
 CONFIG_PATH: Final = "/eadrax-ucs/v1/presentation/oauth/config"
-_ALPHABET = string.ascii_letters + string.digits + "-._~"
-
-
-class Unreadable(ValueError):
-    """An answer lacks something; the text is that thing's name and nothing of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +63,27 @@ class Proof:
     @classmethod
     def new(cls) -> Proof:
         """Random, of the lengths that the app uses."""
-        return cls(_random(86), _random(22), _random(22))
+        return cls(random_text(86), random_text(22), random_text(22))
 
     @property
     def challenge(self) -> str:
-        """S256: unpadded base64url of the verifier's SHA-256."""
-        digest = hashlib.sha256(self.verifier.encode()).digest()
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        """The verifier's, by S256."""
+        return challenge(self.verifier)
 
 
 def read_config(body: bytes) -> OAuthConfig:
     """Understand the OAuth configuration. Raises Unreadable."""
-    raw = _object(body)
+    raw = read_object(body)
     scopes = raw.get("scopes")
     if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
         raise Unreadable("scopes")
-    token_url = _text(raw, "tokenEndpoint")
+    token_url = text(raw, "tokenEndpoint")
     if "/token" not in token_url:
         raise Unreadable("tokenEndpoint")
     return OAuthConfig(
-        client_id=_text(raw, "clientId"),
-        client_secret=_text(raw, "clientSecret"),
-        return_url=_text(raw, "returnUrl"),
+        client_id=text(raw, "clientId"),
+        client_secret=text(raw, "clientSecret"),
+        return_url=text(raw, "returnUrl"),
         token_url=token_url,
         scopes=tuple(scopes),
     )
@@ -92,22 +91,18 @@ def read_config(body: bytes) -> OAuthConfig:
 
 def read_grant(body: bytes) -> Grant:
     """Understand the token endpoint's answer. Unreadable if it holds no access token."""
-    raw = _object(body)
-    lifetime = raw.get("expires_in")
-    if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or not 0 < lifetime < 10**9:
-        lifetime = 3600  # what is seen in the field
-    refresh, gcid = raw.get("refresh_token"), raw.get("gcid")
+    raw = read_object(body)
     return Grant(
-        _text(raw, "access_token"),
-        float(lifetime),
-        refresh if isinstance(refresh, str) and refresh else None,
-        gcid if isinstance(gcid, str) and gcid else None,
+        text(raw, "access_token"),
+        seconds(raw, "expires_in", 3600),  # what is seen in the field
+        optional_text(raw, "refresh_token"),
+        optional_text(raw, "gcid"),
     )
 
 
 def read_authorization(body: bytes) -> str:
     """The `authorization` in ``{"redirect_to": "redirect_uri=<url>?…&authorization=…"}``. Unreadable."""
-    query = _text(_object(body), "redirect_to").partition("?")[2]
+    query = text(read_object(body), "redirect_to").partition("?")[2]
     return _single(parse_qs(query), "authorization")
 
 
@@ -132,27 +127,6 @@ def authorize_form(config: OAuthConfig, proof: Proof) -> dict[str, str]:
         "code_challenge": proof.challenge,
         "code_challenge_method": "S256",
     }
-
-
-def _random(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        raw = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Unreadable("JSON") from None
-    if not isinstance(raw, dict):
-        raise Unreadable("object")
-    return raw
-
-
-def _text(raw: Mapping[str, Any], name: str) -> str:
-    value = raw.get(name)
-    if not isinstance(value, str) or not value:
-        raise Unreadable(name)
-    return value
 
 
 def _single(query: Mapping[str, list[str]], name: str) -> str:
