@@ -127,6 +127,30 @@ async def test_broken_rows_are_passed_over_and_named(tmp_path):
     assert not life.aside
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"at": "soon", "until": "soon", "success": "soon", "failures": 3}',
+        '{"At": "2026-11-21T14:00:00Z", "failures": "many", "until": 7, "vins": 7, "body": "%"}',
+        '{"at": "2026-11-21T14:00:00Z", "vins": 7, "body": 7, "failures": null}',
+        "{",
+    ],
+)
+async def test_what_was_remembered_and_is_broken_counts_as_forgotten(tmp_path, value):
+    """Back-off, last attempt, lists and profiles of the cars: none of them is worth a start that fails."""
+    life = Life(tmp_path)
+    async with life.run() as house:
+        await house.passes(INTERVAL)
+    with contextlib.closing(sqlite3.connect(life.journal)) as db, db:
+        db.execute("UPDATE memory SET value = ?", (value,))
+    async with life.run() as house:
+        house.axiom.standing = take_in
+        await house.passes(2 * INTERVAL)
+        assert house.app.status().sources[0].state == "ok"
+        assert house.app.status().task_restarts == 0
+        assert await house.is_well()
+
+
 async def ends_well(life: Life) -> None:
     """Deliver all that there is, take back what was set aside, deliver that, and look for what is missing."""
     lost = 0

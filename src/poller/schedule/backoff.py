@@ -61,8 +61,15 @@ class BackOff:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any] | None) -> BackOff:
-        """The inverse; None is no back-off, and what a newer version wrote besides is passed over."""
+        """The inverse; None is no back-off, and what a newer version wrote besides is passed over.
+
+        So is a value that was damaged on disk: it must not keep the poller from starting.
+        """
         known = {field.name: raw[field.name] for field in fields(cls) if raw and field.name in raw}
-        if known.get("until"):
-            known["until"] = parse_time(known["until"])
+        try:
+            known["failures"] = int(known.get("failures", 0))
+            if known.get("until"):
+                known["until"] = parse_time(known["until"])
+        except (ValueError, TypeError):
+            return cls()
         return cls(**known)

@@ -306,4 +306,7 @@ class Rounds:
 
 
 def _time(raw: Any) -> datetime | None:
-    return parse_time(raw) if isinstance(raw, str) else None
+    try:
+        return parse_time(raw)
+    except (ValueError, TypeError):
+        return None

@@ -119,7 +119,7 @@ class Garage:
     async def _recall(self, key: str) -> dict[str, Any] | None:
         if key not in self._cache:
             held = await self._memory.recall(key)
-            if held is None:
+            if held is None or not _sound(held):
                 return None
             self._cache[key] = held
         return self._cache[key]
@@ -133,6 +133,18 @@ class Garage:
             # It costs requests after the next restart, nothing else.
             self._logger.debug("cache.unsaved", error=error.message)
         return self._cache[key]
+
+
+def _sound(held: Mapping[str, Any]) -> bool:
+    """Whether it is what was stored: what was damaged on disk is asked for again."""
+    try:
+        parse_time(held["at"])
+        if "body" in held:
+            base64.b64decode(held["body"], validate=True)
+            return True
+        return all(isinstance(vin, str) for vin in held["vins"])
+    except (KeyError, ValueError, TypeError):
+        return False
 
 
 def vins_in(body: bytes) -> list[str]:
