@@ -18,9 +18,9 @@ SPEED = 3600.0
 def measure(*, first: int = 1000, last: int = 10_000) -> list[Result]:
     """VmRSS after the `first` polls, and what it grew until the `last`."""
     with world(SPEED) as outside, polling(outside, vehicles=2, speed=SPEED, interval="150s") as daemon:
-        until(lambda: outside.polls() >= first, every=0.2)
+        until(lambda: outside.polls() >= first, every=0.2, within=900)
         early = daemon.resident()
-        until(lambda: outside.polls() >= last, every=0.2)
+        until(lambda: outside.polls() >= last, every=0.2, within=900)
         late = daemon.resident()
     return [
         Result(f"memory after {first:,} polls", f"{early:.1f} MiB", "", early, 72, "MiB"),

@@ -223,7 +223,8 @@ class App:
             self._logger.error(
                 "clock.not_set",
                 newest_known=known,
-                hint="set the machine's clock; if it is right, it is believed after a day",
+                hint="set the machine's clock; if it is right, it is believed after a day; "
+                "or this data directory was used with --speed: take another data_dir",
             )
 
     def _clock_set(self) -> bool:

@@ -45,8 +45,8 @@ listen = "0.0.0.0:9877"
 base_path = "/car"
 """
 NO_PASSWORD = (
-    "web.listen: 0.0.0.0 can be reached by others and there is no web.password: "
-    "page and API are not served, only /metrics, /healthz and /readyz"
+    "web.listen: 0.0.0.0 can be reached by others: "
+    "without web.password page and API are not served, only /metrics, /healthz and /readyz"
 )
 
 

@@ -7,12 +7,17 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import pytest
+
+from poller.cli.main import run
+from poller.journal.lock import DirectoryLock
 
 #: A real poller's variables, which have no business here.
 FOREIGN = {"AXIOM_TOKEN": "xaat-real", "POLLER_SOURCES__BMW__PASSWORD": "secret", "PYTHONUNBUFFERED": "1"}
@@ -111,7 +116,10 @@ async def test_it_begins_with_a_week_and_goes_on_where_it_ended(tmp_path) -> Non
     async with demo(tmp_path, "--scenario", "internet-outage", "--speed", "1000") as second:
         await second.printed("/_sim/state")
         assert "The internet is gone for two hours" in second.text
-        filled = re.search(r"(\d+) snapshots\.|it is there\.", second.text)
+        assert f"poller status --config {tmp_path}/config.toml" in second.text
+        assert "log lines carry real time" in second.text
+        assert 'level = "info"' in (tmp_path / "config.toml").read_text(), "hints name events of that level"
+        filled = re.search(r"(\d+) snapshots\.|It is there\.", second.text)
         assert int(filled[1] or 0) < 20, "a few minutes' worth at most"
 
         async def out() -> bool:
@@ -137,3 +145,82 @@ async def test_a_scenario_that_is_not_there_is_a_usage_error(tmp_path) -> None:
     assert child.returncode == 2
     assert "internet-outage" in complaint.decode()
     assert not (tmp_path / "new").exists()
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Exit code and complaint of a demo that does not start."""
+    code = run(["demo", *arguments])
+    out, complaint = capsys.readouterr()
+    assert out == ""
+    return code, complaint
+
+
+def test_a_configuration_of_somebody_else_is_left_alone(tmp_path, capsys) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("data_dir = 'mine'\n")
+    code, complaint = refused(capsys, "--folder", str(tmp_path))
+    assert code == 2
+    assert "was not written by `poller demo`" in complaint
+    assert "choose another --folder" in complaint
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
+    assert config.read_text() == "data_dir = 'mine'\n"
+
+
+def test_a_running_demo_keeps_its_configuration(tmp_path, capsys) -> None:
+    (tmp_path / "data").mkdir()
+    config = tmp_path / "config.toml"
+    config.write_text("# Written by `poller demo`, the running one")
+    lock = DirectoryLock(tmp_path / "data")
+    lock.acquire()
+    try:
+        code, complaint = refused(capsys, "--folder", str(tmp_path))
+    finally:
+        lock.release()
+    assert code == 1
+    assert complaint.endswith("choose another --folder\n")
+    assert config.read_text() == "# Written by `poller demo`, the running one"
+
+
+@pytest.mark.parametrize("folder", ["/proc/x", __file__, "/dev/null/x"])
+def test_a_folder_that_cannot_be_is_refused_with_the_mend(folder, capsys) -> None:
+    code, complaint = refused(capsys, "--folder", folder)
+    assert (code, complaint.endswith("choose another --folder\n")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--folder", ""], "--folder is empty"),
+        (["--listen", "0.0.0.0:9877"], "ssh -L 9877:127.0.0.1:9877"),
+        (["--listen", "127.0.0.1:x"], "--listen: '127.0.0.1:x' is no address"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_usage_errors(
+    arguments, told, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, complaint = refused(capsys, *arguments)
+    assert code == 2
+    assert told in complaint
+    assert not list(tmp_path.iterdir())
+
+
+async def test_where_the_port_is_busy_another_is_taken_and_a_dead_login_can_be_mended(tmp_path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        there = ("--listen", str(port), "--scenario", "password-changed")
+        async with demo(tmp_path, *there) as running:
+            assert f"{port} is busy, so:" in running.text
+            assert running.page != f"http://127.0.0.1:{port}/"
+            await running.printed("To log in: poller ")
+            await running.printed("/_sim/state")
+            words = re.search(r"To log in: poller (.*)", running.text)[1].split()
+            login = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "poller", *words,
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            _, complaint = await login.communicate()
+            assert login.returncode == 0, complaint
+            assert await running.stop() == 0

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
+import shlex
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from poller.errors import ConfigError, JournalError, JournalLocked, PollerError
 
 if TYPE_CHECKING:
     from poller.runtime.clock import Clock
@@ -20,8 +24,10 @@ if TYPE_CHECKING:
     from poller.simulator.scenario import Scenario
 
 _SOURCE = "demo"
+#: How a configuration begins that a demo may write anew.
+_OURS = "# Written by `poller demo`"
 _CONFIG = """\
-# Written by `poller demo`. Everything here is simulated: two cars, their maker's cloud, and Axiom.
+{ours}. Everything here is simulated: two cars, their maker's cloud, and Axiom.
 data_dir = "data"
 
 [poll]
@@ -32,7 +38,7 @@ jitter   = "0s"
 listen = "{listen}"
 
 [log]
-level = "warning"
+level = "info"
 
 [display]
 units = "uk"
@@ -47,6 +53,7 @@ vin = "{other}"
 [sources.{source}]
 type     = "mybmw"
 username = "{user}"
+password = "{password}"
 base_url = "{cloud}"
 
 # A demo begins with a week of history to deliver: that is no reason to be worried.
@@ -69,8 +76,8 @@ type = "prometheus"
 
 def demo(
     folder: Annotated[
-        Path, typer.Option("--folder", help="Where configuration, journal and files go.", metavar="DIR")
-    ] = Path("poller-demo"),
+        str, typer.Option(help="Where configuration, journal and files go.", metavar="DIR")
+    ] = "poller-demo",
     listen: Annotated[
         str, typer.Option(help="Address of the page; another port is taken if it is busy.", metavar="ADDRESS")
     ] = "127.0.0.1:9877",
@@ -93,15 +100,20 @@ def demo(
     from poller.simulator import scenario as scenarios
 
     told = scenarios.load(scenario) if scenario else None
+    if not folder:
+        raise ConfigError(["--folder is empty: name a folder for the demo, such as poller-demo"])
     if told is not None:
         seed = told.seed if seed is None else seed
+    address = _address(listen)
     with contextlib.suppress(KeyboardInterrupt):  # before the daemon takes signals
-        asyncio.run(_demo(folder, listen, speed, 1 if seed is None else seed, told))
+        asyncio.run(_demo(Path(folder), address, speed, 1 if seed is None else seed, told))
     typer.echo("The demo is over.")
     return 0
 
 
-async def _demo(folder: Path, listen: str, speed: float, seed: int, scenario: Scenario | None) -> None:
+async def _demo(
+    folder: Path, address: tuple[str, int], speed: float, seed: int, scenario: Scenario | None
+) -> None:
     """Everything around the poller, then the poller itself, until it is told to stop."""
     from poller.simulator.axiom import FakeAxiom
     from poller.simulator.cloud import FakeCloud
@@ -109,38 +121,56 @@ async def _demo(folder: Path, listen: str, speed: float, seed: int, scenario: Sc
     from poller.simulator.server import serve
     from poller.warp import rehearsal_clock
 
-    typer.echo("Two simulated cars, their maker's cloud and Axiom; nothing leaves this machine.")
-    clock = rehearsal_clock(speed, folder / "data")
+    with _owned(folder):  # a folder that cannot be used is refused before anything is said or served
+        clock = rehearsal_clock(speed, folder / "data")
     garage = demo_garage(seed)
     fake = FakeCloud(garage, clock, quota_per_day=scenario.quota_per_day if scenario else None)
     async with serve(fake) as cloud, serve(FakeAxiom(clock=clock)) as axiom:
 
         def ready(urls: list[str]) -> None:
-            _announce(urls, folder, speed)
+            _announce(urls, address, folder, speed)
             if scenario is not None:
-                told = [*scenario.story(), "", *scenario.play(fake).programme()]
+                told = [
+                    *scenario.story(),
+                    "",
+                    *scenario.play(fake).programme(),
+                    *_mended_by(scenario, folder),
+                ]
                 typer.echo("\n".join(["", *told, "", f"The cloud: {cloud}/_sim/state"]))
 
-        again = _configured(folder, _config(listen, garage.vins, cloud, axiom))
-        await _poll(again, garage, clock, ready)
+        def configured(address: tuple[str, int]) -> Callable[[], Loaded]:
+            return _configured(folder, _config(address, garage.vins, cloud, axiom))
+
+        with _owned(folder):
+            again = configured(_free(address))
+        typer.echo("Two simulated cars, their maker's cloud and Axiom; nothing leaves this machine.")
+        await _prepare(again(), garage, clock)
+        try:
+            await _poll(again, clock, ready)
+        except PollerError as error:
+            if not _is_busy(error.__cause__):
+                raise
+            # Another demo was quicker since we looked.
+            await _poll(configured((address[0], 0)), clock, ready)
 
 
-async def _poll(
-    again: Callable[[], Loaded], garage: Garage, clock: Clock, ready: Callable[[list[str]], None]
-) -> None:
-    """The past, the login, and the daemon."""
+async def _prepare(loaded: Loaded, garage: Garage, clock: Clock) -> None:
+    """The past and the login."""
     from poller.cli.login import login_to
-    from poller.daemon import run_daemon
     from poller.runtime import log
     from poller.simulator.login import REFRESH_TOKEN
 
-    loaded = again()
     log.configure(loaded.settings.log.level, loaded.settings.log.format)
-    typer.echo("Filling in the past, a week at most … ", nl=False)
+    typer.echo("Filling in the past, a week at most …")
     filled = await _fill(loaded, garage, clock)
-    typer.echo(f"{filled} snapshots." if filled else "it is there.")
+    typer.echo(f"{filled} snapshots." if filled else "It is there.")
     await login_to(loaded, _SOURCE, refresh_token=REFRESH_TOKEN)
-    await run_daemon(loaded, clock=clock, simulated=True, ready=ready, again=again)
+
+
+async def _poll(again: Callable[[], Loaded], clock: Clock, ready: Callable[[list[str]], None]) -> None:
+    from poller.daemon import run_daemon
+
+    await run_daemon(again(), clock=clock, simulated=True, ready=ready, again=again)
 
 
 async def _fill(loaded: Loaded, garage: Garage, clock: Clock) -> int:
@@ -163,23 +193,62 @@ async def _fill(loaded: Loaded, garage: Garage, clock: Clock) -> int:
         await journal.close()
 
 
-def _config(listen: str, vins: Sequence[str], cloud: str, axiom: str) -> str:
+def _config(address: tuple[str, int], vins: Sequence[str], cloud: str, axiom: str) -> str:
     from poller.simulator.axiom import TOKEN
     from poller.simulator.fleet import OTHER_NAME
-    from poller.simulator.login import USER
+    from poller.simulator.login import PASSWORD, USER
 
     mini, other = vins
     return _CONFIG.format(
-        listen=_free(listen), mini=mini, other=other, other_name=OTHER_NAME, source=_SOURCE, user=USER,
-        cloud=cloud, axiom=axiom, token=TOKEN,
+        ours=_OURS, listen=_written(address), mini=mini, other=other, other_name=OTHER_NAME, source=_SOURCE,
+        user=USER, password=PASSWORD, cloud=cloud, axiom=axiom, token=TOKEN,
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _owned(folder: Path) -> Iterator[None]:
+    """Make the folder, and keep other pollers out of it meanwhile.
+
+    Raises ConfigError for a folder with somebody's own configuration, PollerError for one that cannot be
+    used, JournalLocked where another demo runs.
+    """
+    from poller.journal.lock import DirectoryLock
+    from poller.journal.place import prepare_folder
+
+    lock = DirectoryLock(folder / "data")
+    try:
+        _refuse_foreign(folder / "config.toml")
+        prepare_folder(folder / "data")
+        lock.acquire()
+        yield
+    except JournalLocked as error:
+        raise JournalLocked(error.message, hint="stop it first, or choose another --folder") from error
+    except JournalError as error:
+        raise PollerError(error.message, hint="choose another --folder") from error
+    except OSError as error:
+        raise PollerError(
+            f"--folder {folder} cannot be used: {error.strerror}", hint="choose another --folder"
+        ) from error
+    finally:
+        lock.release()
+
+
+def _refuse_foreign(config: Path) -> None:
+    try:
+        text = config.read_text("utf-8", errors="replace")
+    except FileNotFoundError:
+        return
+    if not text.startswith(_OURS):
+        raise ConfigError(
+            [f"{config} was not written by `poller demo`, which would overwrite it"],
+            hint="choose another --folder",
+        )
 
 
 def _configured(folder: Path, text: str) -> Callable[[], Loaded]:
     """Write the configuration, for the demo's user to look at; gives what reads it."""
     from poller.settings import load
 
-    folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.toml"
     config.write_text(text)
     config.chmod(0o600)
@@ -187,33 +256,77 @@ def _configured(folder: Path, text: str) -> Callable[[], Loaded]:
     return functools.partial(load, config, environ={})
 
 
-def _announce(urls: list[str], folder: Path, speed: float) -> None:
+def _announce(urls: list[str], asked: tuple[str, int], folder: Path, speed: float) -> None:
+    _, port = asked
     typer.echo()
     for page in urls[:1]:
+        if port and not page.endswith(f":{port}/"):
+            typer.echo(f"  {port} is busy, so:")
         typer.echo(f"  The page       {page}")
         typer.echo(f"  Metrics        {page}metrics")
     typer.echo(f"  JSON files     {folder / 'data' / 'snapshots'}")
     typer.echo(f"  Configuration  {folder / 'config.toml'}")
+    typer.echo(f"  Other commands {_command('status', folder)}")
     typer.echo()
     typer.echo(_pace(speed))
     typer.echo("Ctrl-C ends it; started again, it goes on.")
 
 
+def _command(words: str, folder: Path) -> str:
+    """Another command about this demo, to be pasted into a shell."""
+    return f"poller {words} --config {shlex.quote(str(folder / 'config.toml'))}"
+
+
+def _mended_by(scenario: Scenario, folder: Path) -> list[str]:
+    """Where a login dies: the line that mends it."""
+    if all(fault.kind != "login_refused" for fault in scenario.faults):
+        return []
+    return ["", f"To log in: {_command(f'login {_SOURCE} --captcha-token anything', folder)}"]
+
+
 def _pace(speed: float) -> str:
     if speed == 1:
         return "Cars and poller run in real time."
-    return f"The cars live {speed:g} times faster than real time, and are asked as much more often."
+    return (
+        f"The cars live {speed:g} times faster than real time, and are asked as much more often;\n"
+        "page and files show their time, log lines carry real time."
+    )
 
 
-def _free(listen: str) -> str:
-    """`listen`, or any free port of the same host where it is busy."""
-    host, _, port = listen.rpartition(":")
-    with socket.socket() as probe:
+def _address(listen: str) -> tuple[str, int]:
+    """Host and port of `--listen`. Raises ConfigError for what is no address of this machine alone."""
+    from poller.simulator.server import split_address
+
+    try:
+        return split_address(listen)
+    except ValueError as error:
+        raise ConfigError(
+            [f"--listen: {error}"],
+            hint="to look at it from another machine, run there: ssh -L 9877:127.0.0.1:9877 SERVER",
+        ) from error
+
+
+def _free(address: tuple[str, int]) -> tuple[str, int]:
+    """`address`, or any free port of the same host where it is busy. Raises PollerError for others."""
+    host, _ = address
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, int(port)))
-        except OSError:
-            return f"{host}:0"
-        except (ValueError, OverflowError):
-            return listen  # the settings say what is wrong with it
-    return listen
+            probe.bind(address)
+        except OSError as error:
+            if _is_busy(error):
+                return host, 0
+            raise PollerError(
+                f"--listen: cannot listen on {_written(address)}: {error.strerror}",
+                hint="choose another port above 1023, or 0 for any, such as --listen 127.0.0.1:0",
+            ) from error
+    return address
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+
+
+def _written(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -128,8 +128,8 @@ def warnings_about(settings: Settings) -> Iterator[str]:
     exposed = [host for host, _ in settings.web.listen if not is_loopback(host)]
     if exposed and settings.web.password is None:
         yield (
-            f"web.listen: {', '.join(exposed)} can be reached by others and there is no web.password: "
-            "page and API are not served, only /metrics, /healthz and /readyz"
+            f"web.listen: {', '.join(exposed)} can be reached by others: "
+            "without web.password page and API are not served, only /metrics, /healthz and /readyz"
         )
     for name, sink in settings.sinks.items():
         if sink.type == "prometheus" and not settings.web.listen:

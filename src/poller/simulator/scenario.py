@@ -130,6 +130,10 @@ def load(name: str) -> Scenario:
     if name in shipped:
         return read(name, (_folder() / f"{name}.toml").read_text("utf-8"))
     path = Path(name)
+    if path.is_dir():
+        raise ConfigError([f"{name}: is a folder: give the path of a TOML file"])
+    if not path.exists() and ("/" in name or name.endswith(".toml")):
+        raise ConfigError([f"{name}: no such file"])
     if not path.is_file():
         near = nearest(name, shipped)
         meant = f'is "{near}" meant? ' if near else ""
@@ -152,7 +156,7 @@ def read(name: str, text: str) -> Scenario:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigError([f"{name}: is not valid TOML: {error}"]) from error
-    problems = list(_without_end(document))
+    problems = [*_without_faults(document), *_without_end(document)]
     try:
         scenario = Scenario.model_validate(document)
     except ValidationError as error:
@@ -160,6 +164,12 @@ def read(name: str, text: str) -> Scenario:
     if problems:
         raise ConfigError([f"{name}: {problem}" for problem in problems])
     return scenario
+
+
+def _without_faults(document: dict[str, Any]) -> Iterator[str]:
+    """A scenario in which nothing happens is a mistake; a small quota or bad answers are something."""
+    if not any(document.get(name) for name in ("faults", "quota_per_day", "answers")):
+        yield "nothing happens in it: add a [[faults]] table, quota_per_day or answers"
 
 
 def _without_end(document: dict[str, Any]) -> Iterator[str]:

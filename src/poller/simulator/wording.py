@@ -48,6 +48,8 @@ def _line(details: ErrorDetails, models: Mapping[str, type[BaseModel]]) -> str:
         return where + "is missing: add it"
     if details["type"] == "literal_error":
         return where + _no_choice(details)
+    if details["type"] in ("tuple_type", "list_type") and isinstance(details["input"], dict):
+        return where + f"one table stands where a list is expected: write [[{location[-1]}]]"
     own = (
         details["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should be", "must be", 1)
     )

@@ -9,7 +9,7 @@ import pytest
 
 from poller.errors import ConfigError
 from poller.simulator.fault import Kind
-from poller.simulator.scenario import Play, read
+from poller.simulator.scenario import Play, load, read
 
 GOOD = """
 title = "A bad night"
@@ -107,10 +107,34 @@ def test_every_mistake_is_told_at_once_with_its_place_and_its_mend() -> None:
         ("faults = 3\n", "night.toml: faults: expected a list in square brackets"),
         ("faults = [3]\n", "night.toml: 1st [[faults]]: expected a table of names and values"),
         ("title = 'x\n", "night.toml: is not valid TOML: "),
+        ("[faults]\n", "night.toml: faults: one table stands where a list is expected: write [[faults]]"),
+        (
+            "title = 'x'\n",
+            "night.toml: nothing happens in it: add a [[faults]] table, quota_per_day or answers",
+        ),
     ],
 )
 def test_what_is_no_scenario_is_refused(text, problem) -> None:
     assert any(line.startswith(problem) for line in problems(text))
+
+
+def test_a_small_quota_is_enough_of_a_bad_day() -> None:
+    assert read("x", 'title = "x"\ndescription = "y"\nquota_per_day = 5\n').faults == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("nowhere/night", "nowhere/night: no such file"),
+        ("night.toml", "night.toml: no such file"),
+        ("/", "/: is a folder: give the path of a TOML file"),
+        ("internet-outrage", "no scenario 'internet-outrage': is \"internet-outage\" meant? "),
+    ],
+)
+def test_what_cannot_be_read_is_said_by_what_it_is(name, problem) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(name)
+    assert caught.value.problems[0].startswith(problem)
 
 
 def test_a_refused_login_needs_no_length() -> None:
