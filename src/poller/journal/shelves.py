@@ -12,7 +12,7 @@ from poller.journal.queries import SQL
 from poller.runtime import log
 
 #: Dictionaries held in memory, some 10 kB each; more vehicles than this are read from disk again.
-_HELD: Final = 64
+_HELD: Final = 24
 #: Bodies remembered of a shelf.
 _BODIES: Final = 4
 
