@@ -32,7 +32,7 @@ from poller.sources.cardata.oauth import TOKEN_PATH
 from poller.sources.cardata.settings import CarDataSettings, account_key
 from poller.sources.cardata.tokens import TokenFile, Tokens
 
-ROUNDS = 10
+ROUNDS = 30
 SOAK_ROUNDS = 200
 #: Seconds from the cloud's word to our rename, as the median; real ones, so only where the machine is ours.
 WINDOW = 0.02

@@ -21,8 +21,7 @@ async def test_every_acknowledged_snapshot_is_delivered_after_one_clean_run(rehe
         await asyncio.sleep(rng.uniform(0, 0.4))
         await daemon.kill()
         acknowledged |= daemon.acknowledged()
-    # A busy machine has not polled yet when some of the kills come.
-    assert len(acknowledged) > rounds // 4, "the rounds must have stored something to lose"
+    assert len(acknowledged) > rounds, "the rounds must have stored something to lose"
     code, out, err = await rehearsal.command("once")
     assert code == 0, out + err
     assert acknowledged <= set(rehearsal.files())

@@ -15,9 +15,8 @@ DAYS = 3
 SOAK_DAYS = 30
 POLLS_A_DAY = 288
 CARS = 2
-#: Bytes that memory may grow by in a day, which is what the simulated cars remember of it (they live in
-#: the same process), and what is not growth but warming up.
-GROWTH_A_DAY, NOISE = 160_000, 1_500_000
+#: What a day of an outage costs in memory at most, and what is not growth but warming up; bytes.
+GROWTH_A_DAY, NOISE = 100_000, 1_500_000
 
 
 async def hang_up(exchange: Exchange) -> None:

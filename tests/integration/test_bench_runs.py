@@ -26,7 +26,6 @@ def beside_the_sources(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
 
 
-@pytest.mark.soak
 def test_every_module_gives_results_that_the_table_can_show():
     """Side by side, for most of the time they wait for processes."""
     bench = importlib.import_module("bench.__main__")

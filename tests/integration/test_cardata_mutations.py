@@ -20,7 +20,7 @@ from poller.vehicle.answer import Answer
 from poller.vehicle.records import dumps, snapshot_of, snapshot_record
 from poller.vehicle.snapshot import Snapshot
 
-PLAIN, SOAK = 300, 10_000
+PLAIN, SOAK = 1_000, 10_000
 NOW = datetime(2026, 11, 1, 15, 0, tzinfo=UTC)
 CARS = cases()
 
