@@ -13,7 +13,7 @@ import pytest
 from poller.errors import JournalError
 from poller.journal.base import Entry, Journal, Policy, Rejected
 from poller.journal.sqlite import SqliteJournal
-from poller.sources.base import Memory
+from poller.sources.base import Answer, Memory
 from poller.testing.clock import ManualClock
 from poller.testing.journal import MemoryJournal
 from poller.testing.records import START, STEP, VIN, record_number, snapshot_number
@@ -572,6 +572,14 @@ class TestMemory:
         await house.journal.remember("backoff", {"until": 2, "why": ["ü"]})
         journal = await house.restart(*SINKS)
         assert await journal.recall("backoff") == {"until": 2, "why": ["ü"]}
+
+    async def test_what_arrived_is_kept_with_the_state_that_it_makes(self, house):
+        await house.journal.keep(
+            Answer("home", "cardata", VIN, START, {"message": b"{}"}), "state:car", {"soc": 7}
+        )
+        journal = await house.restart(*SINKS)
+        assert await journal.recall("state:car") == {"soc": 7}
+        assert not (await journal.peek("files", limit=10)).records
 
     async def test_derived_state_is_stored_with_the_records(self, journal):
         await journal.append(Entry(records=[record_number(1)], state={"trips": {"open": 1}, "charge": {}}))

@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 import pytest
 
 from poller.runtime.metrics import DELIVERY_REASONS, POLL_REASONS, Metrics
-from poller.runtime.status import DaemonStatus, JournalStatus, SinkStatus, SourceStatus
+from poller.runtime.status import (
+    DaemonStatus,
+    JournalStatus,
+    QuotaStatus,
+    SinkStatus,
+    SourceStatus,
+    StreamStatus,
+)
 from poller.vehicle.signals import SIGNALS
 
 _NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -23,7 +30,7 @@ def exposed() -> set[str]:
     """The daemon's metrics as a scrape shows them, with every optional one there."""
     source = SourceStatus(
         "bmw", "mybmw", "ok", 900, next_poll_at=_NOW, last_duration=1, login_expires_at=_NOW,
-        quota_limit=50, quota_remaining=9, stream_connected=True,
+        quota=QuotaStatus(50, 9), stream=StreamStatus("connected"),
     )  # fmt: skip
     sink = SinkStatus("files", "json_files", live=False, up=True, oldest_record_at=_NOW, last_success_at=_NOW)
     journal = JournalStatus(oldest_record_at=_NOW)

@@ -123,7 +123,7 @@ class JournalStats:
 class Journal(Protocol):
     """The durable middle of the road. All methods raise JournalError when the disk does not play.
 
-    `recall` and `remember` make it a `sources.base.Memory` too.
+    `recall`, `remember` and `keep` make it a `sources.base.Memory` too.
     """
 
     async def open(self, sinks: Collection[str]) -> None:
@@ -223,6 +223,13 @@ class Journal(Protocol):
 
     async def remember(self, key: str, value: Mapping[str, Any]) -> None:
         """Store a small JSON value, replacing the old one."""
+        ...
+
+    async def keep(self, answer: Answer, key: str, value: Mapping[str, Any]) -> None:
+        """Store what arrived and, under `key`, the state that it makes: in ONE transaction.
+
+        Raises JournalFull.
+        """
         ...
 
     async def prune(self, policy: Policy, now: datetime) -> Pruned:

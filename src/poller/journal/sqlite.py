@@ -32,6 +32,7 @@ from poller.journal.store import Store, fold, is_damaged
 from poller.journal.writer import Aides, Duty, Writer
 from poller.runtime import log
 from poller.runtime.clock import Clock
+from poller.vehicle.answer import Answer
 from poller.vehicle.records import Record
 
 T = TypeVar("T")
@@ -159,6 +160,10 @@ class SqliteJournal:
     async def remember(self, key: str, value: Mapping[str, Any]) -> None:
         """Store a small JSON value, replacing the old one."""
         await self._writer.run(partial(memory.remember, key=key, value=dict(value)))
+
+    async def keep(self, answer: Answer, key: str, value: Mapping[str, Any]) -> None:
+        """Store what arrived and the state that it makes, in one transaction. Raises JournalFull."""
+        await self.append(Entry(answer=answer, state={key: value}))
 
     async def prune(self, policy: Policy, now: datetime) -> Pruned:
         """Delete whole UTC days, oldest first, as far as the policy says; every drop is counted.

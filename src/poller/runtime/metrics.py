@@ -191,10 +191,16 @@ def _sources(status: DaemonStatus) -> Iterator[GaugeMetricFamily]:
     yield family(
         "poller_source_next_poll_timestamp_seconds", "When the source is asked next.", "next_poll_at"
     )
-    yield family("poller_quota_limit_calls", "Calls allowed a day.", "quota_limit")
-    yield family("poller_quota_remaining_calls", "Calls left.", "quota_remaining")
+    quotas = [(s.name, s.quota) for s in sources if s.quota is not None]
+    yield _family(
+        "poller_quota_limit_calls", "Calls allowed a day.", "source", [(name, q.limit) for name, q in quotas]
+    )
+    yield _family(
+        "poller_quota_remaining_calls", "Calls left.", "source", [(name, q.remaining) for name, q in quotas]
+    )
     yield family("poller_login_expiry_timestamp_seconds", "When the login ends.", "login_expires_at")
-    yield family("poller_stream_connected", "1 while the stream is connected.", "stream_connected")
+    streams = [(s.name, s.stream.connected) for s in sources if s.stream is not None]
+    yield _family("poller_stream_connected", "1 while the stream is connected.", "source", streams)
 
 
 def _sinks(status: DaemonStatus) -> Iterator[GaugeMetricFamily]:

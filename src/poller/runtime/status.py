@@ -5,7 +5,7 @@ Each part keeps its own status; `app` gathers them into a `DaemonStatus`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -19,6 +19,71 @@ class Failure:
     reason: str
     message: str
     hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaStatus:
+    """Calls of a metered account. `limit`: a day's; `remaining` may be made now, all but `reserve` by polls.
+
+    `next_free_at`: when the next poll may cost a call, None: now. `purposes`: what the calls of the last
+    24 hours were for.
+    """
+
+    limit: int
+    remaining: int
+    reserve: int = 0
+    used_24h: int = 0
+    used_today: int = 0
+    next_free_at: datetime | None = None
+    purposes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """How a source's stream stands, `since` when; `failure` says why it is not connected.
+
+    `kicked`: another client keeps taking the account's one connection.
+    """
+
+    state: Literal["connecting", "connected", "kicked", "refused", "no_network", "waiting"]
+    since: datetime | None = None
+    last_message_at: datetime | None = None
+    retry_at: datetime | None = None
+    failure: Failure | None = None
+    own_broker: bool = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages can arrive."""
+        return self.state == "connected"
+
+
+#: Why there is nothing new, the first that is true.
+Condition = Literal["refused", "no_network", "budget_spent", "stream_down", "car_quiet"]
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why a source brings nothing new, or less than it could; words fit for a page.
+
+    `car_quiet` is no fault: everything works, the car sends nothing. `vehicle`: short VIN, if it is one
+    vehicle's.
+    """
+
+    condition: Condition
+    message: str
+    hint: str | None = None
+    since: datetime | None = None
+    vehicle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """What a source knows of itself beside how its polls went."""
+
+    quota: QuotaStatus | None = None
+    stream: StreamStatus | None = None
+    silences: Sequence[Silence] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +102,9 @@ class SourceStatus:
     failure: Failure | None = None
     consecutive_failures: int = 0
     login_expires_at: datetime | None = None
-    quota_limit: int | None = None
-    quota_remaining: int | None = None
-    stream_connected: bool | None = None
+    quota: QuotaStatus | None = None
+    stream: StreamStatus | None = None
+    silences: Sequence[Silence] = ()
 
 
 @dataclass(frozen=True, slots=True)

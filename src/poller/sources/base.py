@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from poller.runtime.clock import Clock
+from poller.runtime.status import Channels
 from poller.vehicle.answer import Answer
 from poller.vehicle.snapshot import Snapshot
 
-__all__ = ["Answer", "LoginState", "Memory", "NoMemory", "Source", "SourceContext", "Target"]
+__all__ = ["Answer", "Attended", "LoginState", "Memory", "NoMemory", "Source", "SourceContext", "Target"]
 
 Steering = Literal["left", "right"]
 
@@ -48,6 +50,13 @@ class Memory(Protocol):
         """Store `value`; when this returns it is on disk. Raises JournalError."""
         ...
 
+    async def keep(self, answer: Answer, key: str, value: Mapping[str, Any]) -> None:
+        """Store what arrived and, under `key`, what it made of a merged state: in ONE transaction.
+
+        Nobody may see that state before this returns. Raises JournalError, JournalFull.
+        """
+        ...
+
 
 class NoMemory:
     """A Memory that keeps nothing: for a login beside a daemon that holds the journal."""
@@ -57,6 +66,9 @@ class NoMemory:
         return None
 
     async def remember(self, _key: str, _value: Mapping[str, Any]) -> None:
+        """Forget it."""
+
+    async def keep(self, _answer: Answer, _key: str, _value: Mapping[str, Any]) -> None:
         """Forget it."""
 
 
@@ -127,4 +139,17 @@ class Source(Protocol):
 
     def parse(self, answer: Answer) -> Snapshot:
         """Understand an answer, also one fetched long ago; no I/O. Raises only MalformedAnswer."""
+        ...
+
+
+@runtime_checkable
+class Attended(Protocol):
+    """A source with work between its polls: a stream to listen to, a login to keep."""
+
+    async def attend(self, stop: asyncio.Event) -> None:
+        """That work, until `stop`; supervised, so what it raises is a bug."""
+        ...
+
+    def channels(self) -> Channels:
+        """How quota and stream stand, and why there is nothing new; cheap, asks nobody."""
         ...

@@ -216,6 +216,10 @@ class MemoryJournal:
         self._check()
         self._memory[key] = dumps(dict(value))
 
+    async def keep(self, answer: Answer, key: str, value: Mapping[str, Any]) -> None:
+        """Store what arrived and the state that it makes, in one transaction."""
+        await self.append(Entry(answer=answer, state={key: value}))
+
     async def prune(self, policy: Policy, now: datetime) -> Pruned:
         """Delete whole UTC days that are older than ``max_age``; sizes mean nothing here."""
         self._check()

@@ -108,10 +108,10 @@ class Page:
             lines.append(("next poll", f"in {span(wait)}" if wait > 0 else "now"))
         if source.consecutive_failures > 1:
             lines.append(("failed in a row", str(source.consecutive_failures)))
-        if source.quota_limit is not None and source.quota_remaining is not None:
-            lines.append(("calls left today", f"{source.quota_remaining} of {source.quota_limit}"))
-        if source.stream_connected is not None:
-            lines.append(("stream", "connected" if source.stream_connected else "not connected"))
+        if source.quota is not None:
+            lines.append(("calls left today", f"{source.quota.remaining} of {source.quota.limit}"))
+        if source.stream is not None:
+            lines.append(("stream", "connected" if source.stream.connected else "not connected"))
         if source.login_expires_at is not None:
             lines.append(("login good for", span(since(now, source.login_expires_at))))
         return Station(source.name, source.kind, state, tone, lines, *self._told(source.failure, now))

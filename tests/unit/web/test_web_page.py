@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from poller.runtime.status import JournalStatus
+from poller.runtime.status import JournalStatus, QuotaStatus, StreamStatus
 from poller.web.page import Page, headline
 
 
@@ -102,7 +102,7 @@ def test_sources_sinks_and_journal_tell_how_they_stand(stage):
     status = stage.status(
         sources=[
             stage.source(
-                next_poll_at=stage.ago(-3), quota_limit=50, quota_remaining=38, stream_connected=False,
+                next_poll_at=stage.ago(-3), quota=QuotaStatus(50, 38), stream=StreamStatus("waiting"),
                 login_expires_at=stage.ago(-60 * 24 * 9),
                 failure=stage.failure(600, "reset by peer", "none needed"),
             )
