@@ -22,6 +22,8 @@ from poller.sinks import BUILDERS as SINKS
 from poller.sinks import Builder as SinkBuilder
 from poller.sources import BUILDERS as SOURCES
 from poller.sources import Builder as SourceBuilder
+from poller.sources.device import ByDevice
+from poller.sources.findings import Examined
 from poller.vehicle.fleet import Fleet
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import Json, parse_time
@@ -151,6 +153,16 @@ class App:
         )
         return replace(status, reasons=tuple(reasons(status)))
 
+    def to_log_in(self, source: str) -> ByDevice | None:
+        """The source of that name, if a human logs in to it with a code; None if not."""
+        found = self.road.sources.get(source)
+        return found if isinstance(found, ByDevice) else None
+
+    def origins(self, vin: str) -> Mapping[str, Mapping[str, str]]:
+        """Source → record key → the way by which its value came; only sources that have several ways."""
+        sources = self.road.sources.items()
+        return {name: source.origins(vin) for name, source in sources if isinstance(source, Examined)}
+
     async def status_json(self) -> Json:
         """The status as the API has it."""
         from poller.web.model import status_json
@@ -271,6 +283,7 @@ class App:
             quarantined=stats.quarantined,
             orphans=tuple(stats.orphans.items()),
             full=stats.full,
+            set_aside=tuple(stats.set_aside),
             failure=self._journal_failure,
         )
 

@@ -61,10 +61,7 @@ class Collector:
             answer = await source.fetch(target)
             record = await self.keep(source, answer)
         except SourceError as error:
-            self._metrics.count_poll_failure(source.name, error.reason)
-            for vin in self._concerned(source, target, error):
-                self._fleet.mark_failed(vin, source.name)
-                await self._publish(vin)
+            await self._show_failed(source, error, self._concerned(source, target, error))
             raise
         self._logger.debug(
             "poll.completed", source=source.name, vehicle=short_vin(target.vin), record=record.id
@@ -80,10 +77,17 @@ class Collector:
             await self._publish(snapshot.vin)
         return record
 
-    def count_failed_round(self, source: Source, error: SourceError) -> None:
-        """Count a poll that failed before any vehicle was known."""
+    async def note_failure(self, source: Source, error: SourceError, target: Target | None = None) -> None:
+        """Count and show what `poll` did not: the poll of one vehicle that a bug ended, or a round
+        (`target` None) that failed for all of the source's vehicles.
+        """
+        if target is not None:
+            await self._show_failed(source, error, _named(target))
+            return
         self._metrics.polls.labels(source.name).inc()
-        self._metrics.count_poll_failure(source.name, error.reason)
+        # A folder of captured answers is silent about vehicles of which it has nothing new.
+        everyone = self._fleet.vins_of(source.name) if source.lists_vehicles else frozenset[str]()
+        await self._show_failed(source, error, everyone)
 
     async def restore(self, sources: Collection[str]) -> None:
         """Show what the journal holds of these sources: the newest snapshot of each vehicle, with its age.
@@ -113,10 +117,14 @@ class Collector:
 
         Also one that answered a moment ago: for as long as the refusal lasts, it is not asked again.
         """
-        # A captured file that cannot be read speaks for no vehicle.
-        asked = frozenset([target.vin]) if target.vin else frozenset()
         account = isinstance(error, RateLimited | LoginRequired)
-        return asked | self._fleet.vins_of(source.name) if account else asked
+        return _named(target) | self._fleet.vins_of(source.name) if account else _named(target)
+
+    async def _show_failed(self, source: Source, error: SourceError, vins: frozenset[str]) -> None:
+        self._metrics.count_poll_failure(source.name, error.reason)
+        for vin in vins:
+            self._fleet.mark_failed(vin, source.name)
+            await self._publish(vin)
 
     async def _parse(self, source: Source, answer: Answer) -> Snapshot:
         try:
@@ -183,3 +191,8 @@ class Collector:
                 await sink.retire(vin)
             else:
                 await sink.publish(view)
+
+
+def _named(target: Target) -> frozenset[str]:
+    """The target's vehicle; a captured file that cannot be read speaks for none."""
+    return frozenset([target.vin]) if target.vin else frozenset()

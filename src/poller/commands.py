@@ -6,15 +6,18 @@ Each takes the opened `App` and JSON arguments and gives JSON; errors are Poller
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from poller.app import App
 from poller.errors import ConfigError, LoginRequired, MalformedAnswer, PollerError
 from poller.journal.base import DeadLetter, Entry
+from poller.road import Road
 from poller.runtime import log
 from poller.runtime.redact import redact
 from poller.schedule.rounds import Rounds
+from poller.sources.findings import Examined, Finding
 from poller.vehicle.privacy import short_vin
 from poller.vehicle.records import Json, rfc3339, snapshot_record
 
@@ -22,6 +25,8 @@ Command = Callable[[App, Mapping[str, Any]], Awaitable[Json]]
 
 logger = log.get("commands")
 _PAGE = 50
+#: Reasons of a failed poll that a human mends by logging in, after a step in the portal if need be.
+_HUMAN = frozenset({LoginRequired.reason, "scope"})
 
 
 async def status(app: App, _args: Mapping[str, Any]) -> Json:
@@ -36,15 +41,53 @@ async def once(app: App, _args: Mapping[str, Any]) -> Json:
     """
     road = app.road  # a reload meanwhile puts another in its place
     sources = [await _poll_now(name, rounds) for name, rounds in road.rounds.items()]
-    sinks = []
-    for name, delivery in road.deliveries.items():
-        await delivery.drain()
-        left = await app.journal.backlog(name)
-        failure = delivery.status().failure
-        error, hint = (failure.message, failure.hint) if failure else (None, None)
-        sinks.append({"name": name, "backlog": left.records, "error": error, "hint": hint})
+    sinks = await _deliver(app, road)
     await app.refresh()
     return {"sources": sources, "sinks": sinks, "exit_code": _exit_code(sources, sinks)}
+
+
+async def doctor(app: App, _args: Mapping[str, Any]) -> Json:
+    """Look at every source and sink: findings, the calls that they cost, and `exit_code` as of `once`.
+
+    A source that can be examined is; any other one is polled.
+    """
+    road = app.road
+    findings: list[Json] = []
+    calls, login_required = 0, False
+    for name, rounds in road.rounds.items():
+        source = road.sources[name]
+        if isinstance(source, Examined):
+            examination = await source.examine()
+            calls += examination.calls
+            login_required |= examination.login_required
+            findings += [_found(f"source {name}, {f.subject}", f) for f in examination.findings]
+        else:
+            polled = await _poll_now(name, rounds)
+            login_required |= polled["reason"] == LoginRequired.reason
+            findings.append(_how_it_went(f"source {name}", polled, f"snapshots: {polled['good']}"))
+    for sink in await _deliver(app, road):
+        findings.append(_how_it_went(f"sink {sink['name']}", sink, "delivered"))
+    await app.refresh()
+    bad = any(finding["level"] == "bad" for finding in findings)
+    return {
+        "findings": findings,
+        "calls": calls,
+        "exit_code": LoginRequired.exit_code if login_required else int(bad),
+    }
+
+
+async def descriptors(app: App, args: Mapping[str, Any]) -> Json:
+    """What to tick in the maker's portal, by feature, and what has arrived; of one source, or of all."""
+    known = {name: source for name, source in app.road.sources.items() if isinstance(source, Examined)}
+    wanted = args.get("source")
+    if wanted is not None and wanted not in known:
+        raise _unknown("source with descriptors", str(wanted), known)
+    shown = [
+        {"name": name, "descriptors": [asdict(one) for one in source.wanted()]}
+        for name, source in known.items()
+        if wanted in (None, name)
+    ]
+    return {"sources": shown}
 
 
 async def dead_letters_list(app: App, args: Mapping[str, Any]) -> Json:
@@ -109,12 +152,36 @@ async def forget_sink(app: App, args: Mapping[str, Any]) -> Json:
 TABLE: dict[str, Command] = {
     "status": status,
     "once": once,
+    "doctor": doctor,
+    "descriptors": descriptors,
     "dead-letters-list": dead_letters_list,
     "dead-letters-retry": dead_letters_retry,
     "dead-letters-drop": dead_letters_drop,
     "resend": resend,
     "forget-sink": forget_sink,
 }
+
+
+async def _deliver(app: App, road: Road) -> list[Json]:
+    """Hand every queued sink what waits for it, and say how that went."""
+    sinks: list[Json] = []
+    for name, delivery in road.deliveries.items():
+        await delivery.drain()
+        left = await app.journal.backlog(name)
+        failure = delivery.status().failure
+        error, hint = (failure.message, failure.hint) if failure else (None, None)
+        sinks.append({"name": name, "backlog": left.records, "error": error, "hint": hint})
+    return sinks
+
+
+def _found(subject: str, finding: Finding) -> Json:
+    return {"level": finding.level, "subject": subject, "text": finding.text, "mend": finding.mend}
+
+
+def _how_it_went(subject: str, part: Json, well: str) -> Json:
+    error = part["error"]
+    level, text = ("bad", error) if error else ("ok", well)
+    return {"level": level, "subject": subject, "text": text, "mend": part.get("hint") if error else None}
 
 
 async def _poll_now(name: str, rounds: Rounds) -> Json:
@@ -129,7 +196,7 @@ async def _poll_now(name: str, rounds: Rounds) -> Json:
 
 
 def _exit_code(sources: Sequence[Json], sinks: Sequence[Json]) -> int:
-    if any(source.get("reason") == LoginRequired.reason for source in sources):
+    if any(source.get("reason") in _HUMAN for source in sources):
         return LoginRequired.exit_code
     failed = any(source.get("error") for source in sources) or any(sink["error"] for sink in sinks)
     return int(failed)

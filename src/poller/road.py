@@ -32,7 +32,7 @@ from poller.sinks import Builder as SinkBuilder
 from poller.sinks.base import LiveSink, QueuedSink, SinkContext
 from poller.sources import BUILDERS as SOURCES
 from poller.sources import Builder as SourceBuilder
-from poller.sources.base import Memory, Source, SourceContext
+from poller.sources.base import Attended, Memory, Source, SourceContext
 from poller.vehicle.fleet import Fleet
 from poller.vehicle.privacy import Rendering
 
@@ -103,12 +103,15 @@ class Road:
         # Queued sinks are opened by their deliveries, which hold one that cannot be opened.
         for sink in self.live.values():
             await sink.open()
-        for source in self.sources.values():
-            await source.open()
         await self.catch_up()
 
     async def catch_up(self) -> None:
-        """Take over what the journal knows: the newest of each vehicle, back-off, last attempts."""
+        """Take over what the journal knows: the newest of each vehicle, back-off, what sources remember.
+
+        Again when the road that ran before this one has ended: it may have polled meanwhile.
+        """
+        for source in self.sources.values():
+            await source.open()
         await self.collector.restore(self.sources)
         for rounds in self.rounds.values():
             await rounds.open()
@@ -134,13 +137,19 @@ class Road:
             delivery.wake()
 
     def start(self, stop: asyncio.Event) -> list[asyncio.Task[None]]:
-        """Start one supervised task per source and queued sink, and the timer."""
+        """Start one supervised task per source and queued sink, what sources do between, and the timer."""
 
         def task(name: str, run: Callable[[asyncio.Event], Any]) -> asyncio.Task[None]:
             supervised = supervise(name, run, stop=stop, clock=self._clock, metrics=self._metrics)
             return asyncio.create_task(supervised, name=name)
 
         tasks = [task(f"deliver:{name}", delivery.run) for name, delivery in self.deliveries.items()]
+        # Before the polls: the first of these looks at the stream.
+        tasks += [
+            task(f"attend:{name}", source.attend)
+            for name, source in self.sources.items()
+            if isinstance(source, Attended)
+        ]
         for name, rounds in self.rounds.items():
             tasks.append(task(f"source:{name}", rounds.run))
             interval = self._interval(name)
@@ -166,7 +175,7 @@ class Road:
                 interval=self._interval(name),
                 may_collect=self._may_collect,
                 listed=self.collector.retire,
-                failed=self.collector.count_failed_round,
+                failed=self.collector.note_failure,
             )
 
     def _build_sinks(self, settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """What every source promises, whoever it asks."""
 
+import asyncio
 import json
 import sys
 from contextlib import asynccontextmanager, suppress
@@ -7,14 +8,18 @@ from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
 
 from poller.errors import MalformedAnswer
+from poller.simulator.cardata.login import CLIENT_ID, Login
+from poller.simulator.cardata.rest import FakeRest, Vehicle
 from poller.simulator.cloud import FakeCloud
 from poller.simulator.garage import demo_garage
 from poller.simulator.login import REFRESH_TOKEN, USER
 from poller.simulator.server import serve
 from poller.sources import BUILDERS
 from poller.sources.base import NoMemory, Source, SourceContext
+from poller.sources.cardata.settings import CarDataSettings
 from poller.sources.mybmw.settings import MyBmwSettings
 from poller.sources.settings import CommandSettings, RecordedSettings
 from poller.testing.clock import ManualClock
@@ -54,9 +59,37 @@ class Making:
     def __call__(self, name="car"):
         if self.kind == "fake":
             return FakeSource(self.clock, vins=[VIN])
-        table = {"mybmw": MyBmwSettings, "command": CommandSettings, "recorded": RecordedSettings}[self.kind]
+        table = {
+            "cardata": CarDataSettings,
+            "mybmw": MyBmwSettings,
+            "command": CommandSettings,
+            "recorded": RecordedSettings,
+        }[self.kind]
         context = SourceContext(self.clock, NoMemory(), self.folder / "data", self.folder, UTC)
         return BUILDERS[self.kind](name, table(type=self.kind, **self.settings), context)
+
+
+def values(_vin, descriptors, at):
+    """What BMW's server has: each descriptor's text, measured now."""
+    return {key: {"timestamp": at.isoformat(), "unit": None, "value": "1"} for key in descriptors}
+
+
+@asynccontextmanager
+async def cardata(kind, folder, clock):
+    """An account without the stream, logged in."""
+    login, words = Login(clock, automatic=True), {"yes": "owner", "token": "CU-102", "scope": "CU-103"}
+    vehicles = [Vehicle(VIN, basic={"brand": "MINI", "driveTrain": "BEV", "steering": "LL"})]
+    rest = FakeRest(vehicles, values, clock, admits=lambda request: words[login.admits(request)])
+    async with serve(Starlette(routes=[*rest.routes(), *login.routes()])) as url:
+        making = Making(kind, folder, clock, client_id=CLIENT_ID, auth_url=url, api_url=url, stream_url="")
+        source = making()
+        await source.open()
+        waiting = asyncio.create_task(source.finish_login(await source.begin_login()))
+        await clock.settle()
+        await clock.advance(5)
+        await waiting
+        await source.close()
+        yield making
 
 
 @asynccontextmanager
@@ -75,6 +108,9 @@ async def made(kind, folder):
             (folder / "dumps").mkdir()
             (folder / "dumps" / "20261121T140000.json").write_text(json.dumps(raw_answer(clock)))
             yield Making(kind, folder, clock, directory="dumps")
+        case "cardata":
+            async with cardata(kind, folder, clock) as making:
+                yield making
         case "mybmw":
             async with serve(FakeCloud(demo_garage(1), clock)) as cloud:
                 making = Making(kind, folder, clock, username=USER, base_url=cloud)

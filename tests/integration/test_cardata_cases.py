@@ -24,7 +24,8 @@ def test_a_case_reads_as_expected(case) -> None:
         if reading.observed_at != snapshot.observed_at
     }
     assert times == case.expected["reading_times"]
-    assert [list(token) for token in snapshot.unknown_tokens] == case.expected["unknown"]
+    descriptors = [["descriptor", name] for name in case.expected["unknown_descriptors"]]
+    assert [list(token) for token in snapshot.unknown_tokens] == case.expected["unknown"] + descriptors
     assert list(case.state().unknown) == case.expected["unknown_descriptors"]
 
 

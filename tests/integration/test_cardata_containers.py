@@ -10,6 +10,7 @@ from cardata_rest import LOCK, ODOMETER, VIN, Stage, staged
 from poller.errors import RateLimited, SourceUnavailable
 from poller.simulator.cardata.shelf import Shelf
 from poller.sources.cardata.containers import Containers, intent_of
+from poller.sources.cardata.rest import CarDataClient
 from poller.testing.memory import DictMemory
 
 FULL = [ODOMETER, LOCK, "vehicle.isMoving"]
@@ -111,6 +112,27 @@ async def test_an_outage_is_waited_for_with_growing_pauses_over_restarts() -> No
         stage.fake.clear()
         await stage.clock.advance(6 * HOUR)
         await (await custody(stage)).current()
+
+
+async def test_without_a_network_no_pause_grows() -> None:
+    """A machine that starts before its network must not wait for six hours afterwards."""
+    async with staged() as stage:
+        # Nobody listens there.
+        dead = CarDataClient(
+            "home",
+            api_url="http://127.0.0.1:9",
+            token=stage.account.token,
+            ledger=stage.ledger,
+            clock=stage.clock,
+        )
+        await dead.open()
+        live, stage.client = stage.client, dead
+        for _ in range(5):
+            with pytest.raises(SourceUnavailable, match="could not be reached"):
+                await (await custody(stage)).current()
+        await dead.close()
+        stage.client = live
+        assert await (await custody(stage)).current()
 
 
 async def test_an_account_that_is_full_is_said_to_be_and_asked_once_a_day() -> None:

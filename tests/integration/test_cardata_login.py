@@ -23,6 +23,7 @@ from mybmw_cloud import HastyClock, context
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from structlog.testing import capture_logs
 
 from poller.errors import LoginRequired, RateLimited, SourceBlocked, SourceUnavailable
 from poller.runtime.clock import SystemClock
@@ -577,6 +578,20 @@ async def test_keeping_alive_survives_an_outage_and_rests_when_refused(road):
     stop.set()
     await keeping
     assert road.asked[TOKEN_PATH] == asked
+
+
+async def test_the_end_of_a_login_that_cannot_be_refreshed_is_announced_once_a_day(road):
+    auth = await road.logged_in()
+    stop = asyncio.Event()
+    end = road.stored().refresh_expires_at
+    road.clock.jump(12 * DAY)
+    road.instead = [refusing(503)] * 1000
+    with capture_logs() as logged:
+        keeping = asyncio.create_task(auth.keep(stop))
+        await until(lambda: road.clock.now() >= end)
+        stop.set()
+        await keeping
+    assert [line["days_left"] for line in logged if line["event"] == "login.ending"] == [2.0, 1.0]
 
 
 # --- refused, or only not asked ---------------------------------------------------------------

@@ -12,7 +12,8 @@ from poller.errors import JournalError, LoginRequired, RateLimited, SourceUnavai
 from poller.simulator.cardata.errors import SHAPES
 from poller.simulator.faults import Fault
 from poller.sources.cardata.ledger import MARGIN, Ledger
-from poller.sources.cardata.rest import CarDataClient, Limits, mappings_in
+from poller.sources.cardata.rest import CarDataClient, mappings_in
+from poller.sources.http import Limits
 from poller.testing.clock import ManualClock
 from poller.testing.memory import DictMemory
 

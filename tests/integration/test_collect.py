@@ -149,6 +149,31 @@ async def test_a_refusal_of_the_account_is_shown_of_the_car_that_just_answered_t
     assert marks["WBA00000000000002"].up is False
 
 
+@pytest.mark.parametrize(("lists_vehicles", "up"), [(True, False), (False, True)])
+async def test_a_round_that_failed_is_shown_of_all_the_vehicles_that_it_would_have_asked(
+    world, lists_vehicles, up
+):
+    """A login that is refused while the vehicles are listed; a folder lists only what is new."""
+    await world.poll()
+    world.source.lists_vehicles = lists_vehicles
+    await world.collector.note_failure(world.source, LoginRequired())
+    assert world.live.views[VIN].sources["fake"].up is up
+    assert world.counted("poller_polls_total", source="fake") == 2
+    assert world.counted("poller_poll_failures_total", source="fake", reason="login_required") == 1
+    await world.poll()
+    assert world.live.views[VIN].sources["fake"].up is True
+
+
+async def test_a_poll_that_a_bug_ended_is_shown_and_counted_once(world):
+    await world.poll()
+    internal = SourceUnavailable("a bug", reason="internal")
+    await world.collector.note_failure(world.source, internal, Target(VIN))
+    assert world.live.views[VIN].sources["fake"].up is False
+    # `poll` has counted the poll when it began.
+    assert world.counted("poller_polls_total", source="fake") == 1
+    assert world.counted("poller_poll_failures_total", source="fake", reason="internal") == 1
+
+
 async def test_a_broken_deriver_costs_only_what_it_would_derive(world):
     world.deriver.broken = True
     await world.poll()

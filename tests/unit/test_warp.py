@@ -11,20 +11,13 @@ from poller.errors import ConfigError
 from poller.runtime.quantities import StrictTable
 from poller.settings import Loaded
 from poller.sinks.settings import AxiomSettings, JsonFilesSettings, PrometheusSettings
+from poller.sources.cardata.settings import CarDataSettings
 from poller.sources.mybmw.settings import MyBmwSettings
 from poller.sources.settings import CommandSettings, RecordedSettings
 from poller.warp import refuse_warping, reloading_warped
 
 HERE = "http://127.0.0.1:8080"
-
-
-class Streaming(StrictTable):
-    """A source as the next one will be: two addresses to ask, one to listen to."""
-
-    type: str = "streaming"
-    auth_url: str = "https://customer.maker.invalid"
-    api_url: str = "https://api.maker.invalid/secret-path"
-    stream_url: str = "mqtts://stream.maker.invalid:9000"
+API = "https://api.maker.invalid"
 
 
 class Unheard(StrictTable):
@@ -32,6 +25,10 @@ class Unheard(StrictTable):
 
     type: str = "smoke_signals"
     hill: str = "the high one"
+
+
+def cardata(**more) -> CarDataSettings:
+    return CarDataSettings(type="cardata", client_id="00000000-0000-4000-8000-00000000c11e", **more)
 
 
 def mybmw(**more) -> MyBmwSettings:
@@ -57,8 +54,8 @@ def test_what_stays_on_this_machine_may_be_warped(url) -> None:
     sources = [mybmw(base_url=url), RecordedSettings(type="recorded", directory="dumps")]
     sinks = [axiom(url=url), JsonFilesSettings(type="json_files"), PrometheusSettings(type="prometheus")]
     refuse_warping(loaded(sources, sinks))
-    quiet = Streaming(auth_url=url, api_url=url, stream_url="")
-    refuse_warping(loaded([quiet]))
+    refuse_warping(loaded([cardata(auth_url=url, api_url=url, stream_url="")]))
+    refuse_warping(loaded([cardata(auth_url=url, api_url=url, stream_url="mqtts://localhost:8883")]))
 
 
 REFUSED = {
@@ -73,9 +70,9 @@ REFUSED = {
     "a command": ([CommandSettings(type="command", command=["true"])], [], "sources.a: what a command asks"),
     "Axiom's own address": ([], [axiom()], "sinks.a.url (https://us-east-1.aws.edge.axiom.co)"),
     "a stream": (
-        [Streaming(auth_url=HERE, api_url=HERE)],
+        [cardata(auth_url=HERE, api_url=HERE)],
         [],
-        "sources.a.stream_url (mqtts://stream.maker.invalid)",
+        "sources.a.stream_url (mqtts://customer.streaming-cardata.bmwgroup.com)",
     ),
     "a kind without an address": ([], [Unheard()], "sinks.a: what a smoke_signals"),
 }
@@ -94,7 +91,7 @@ def test_what_may_leave_this_machine_is_refused_by_its_setting(case) -> None:
 
 def test_all_that_is_wrong_is_told_at_once_without_paths() -> None:
     with pytest.raises(ConfigError) as refused:
-        refuse_warping(loaded([mybmw(), Streaming()], [axiom()]))
+        refuse_warping(loaded([mybmw(), cardata(api_url=f"{API}/secret-path")], [axiom()]))
     assert len(refused.value.problems) == 5
     assert "secret-path" not in str(refused.value)
 

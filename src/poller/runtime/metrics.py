@@ -5,22 +5,34 @@ The only importer of prometheus_client besides ``sinks/prometheus.py``. Names ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from poller.runtime.status import DaemonStatus
+from poller.runtime.status import Condition, DaemonStatus, SourceStatus
 
 #: Reasons of `poller_poll_failures_total`, initialised to 0 so that the series exist before the first.
 POLL_REASONS = (
     "unavailable", "timeout", "network", "server", "rate_limited", "quota", "blocked",
-    "login_required", "malformed", "journal", "internal",
+    "login_required", "scope", "not_mapped", "container", "stream", "malformed", "journal", "internal",
 )  # fmt: skip
+#: What a failed poll means to an owner; the other reasons are faults of ours.
+_MEANS: Mapping[str, Condition] = {
+    "login_required": "refused",
+    "blocked": "refused",
+    "unavailable": "no_network",
+    "timeout": "no_network",
+    "network": "no_network",
+    "server": "no_network",
+    "rate_limited": "budget_spent",
+    "quota": "budget_spent",
+}
 DELIVERY_REASONS = (
     "unavailable",
     "timeout",
@@ -198,9 +210,30 @@ def _sources(status: DaemonStatus) -> Iterator[GaugeMetricFamily]:
     yield _family(
         "poller_quota_remaining_calls", "Calls left.", "source", [(name, q.remaining) for name, q in quotas]
     )
+    yield family(
+        "poller_source_allowed_age_seconds", "Without an answer for longer, it is not ready.", "allowed_age"
+    )
     yield family("poller_login_expiry_timestamp_seconds", "When the login ends.", "login_expires_at")
     streams = [(s.name, s.stream.connected) for s in sources if s.stream is not None]
     yield _family("poller_stream_connected", "1 while the stream is connected.", "source", streams)
+    silent = GaugeMetricFamily(
+        "poller_source_silent",
+        "1 for each reason why a source brings nothing new, or less than it could.",
+        labels=["source", "condition"],
+    )
+    for source in sources:
+        true = _conditions(source)
+        for condition in get_args(Condition):
+            silent.add_metric([source.name, condition], float(condition in true))
+    yield silent
+
+
+def _conditions(source: SourceStatus) -> set[Condition]:
+    """What a metered source says of itself; of others, what their last failure means."""
+    if source.quota is not None:
+        return {silence.condition for silence in source.silences}
+    condition = _MEANS.get(source.failure.reason) if source.failure and source.state != "ok" else None
+    return {condition} if condition else set()
 
 
 def _sinks(status: DaemonStatus) -> Iterator[GaugeMetricFamily]:

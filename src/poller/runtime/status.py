@@ -128,7 +128,7 @@ class SinkStatus:
 
 @dataclass(frozen=True, slots=True)
 class JournalStatus:
-    """The journal. Sizes in bytes; `limit` 0: none."""
+    """The journal. Sizes in bytes; `limit` 0: none. `set_aside`: names of damaged ones beside it."""
 
     path: str = ""
     size: int = 0
@@ -139,6 +139,7 @@ class JournalStatus:
     quarantined: int = 0
     orphans: Sequence[tuple[str, int]] = ()
     full: bool = False
+    set_aside: Sequence[str] = ()
     failure: Failure | None = None
 
 

@@ -18,9 +18,9 @@ from poller.errors import (
 )
 from poller.runtime import log
 from poller.runtime.clock import Clock, Until, wait_for_any
-from poller.runtime.status import Failure, SourceStatus
+from poller.runtime.status import Channels, Failure, SourceStatus
 from poller.schedule.backoff import BackOff
-from poller.sources.base import Memory, Source, Target
+from poller.sources.base import Attended, Memory, Source, Target
 from poller.vehicle.records import milliseconds, parse_time, rfc3339
 
 #: How often a source that waits for a human looks whether a new login is stored (real seconds).
@@ -49,7 +49,8 @@ class Outcome:
 class Rounds:
     """Polls one source when marked due. `poll` is `collect.Collector.poll`; it raises SourceError.
 
-    `may_collect` answers whether the journal has room: what cannot be kept is not asked for.
+    `may_collect` answers whether the journal has room: what cannot be kept is not asked for. `failed`
+    is told what `poll` does not know: of which target, None for the whole round.
     """
 
     def __init__(
@@ -62,9 +63,10 @@ class Rounds:
         interval: float,
         may_collect: Callable[[], Awaitable[bool]],
         listed: Callable[[Source, frozenset[str]], Awaitable[None]],
-        failed: Callable[[Source, SourceError], None],
+        failed: Callable[[Source, SourceError, Target | None], Awaitable[None]],
     ) -> None:
         self._source = source
+        self._attended = source if isinstance(source, Attended) else None
         self._poll = poll
         self._memory = memory
         self._clock = clock
@@ -101,7 +103,14 @@ class Rounds:
     def status(self) -> SourceStatus:
         """How the source stands."""
         login = self._source.login_state()
-        return replace(self._status, login_expires_at=login.expires_at)
+        channels = self._attended.channels() if self._attended else Channels()
+        return replace(
+            self._status,
+            login_expires_at=login.expires_at,
+            quota=channels.quota,
+            stream=channels.stream,
+            silences=channels.silences,
+        )
 
     @property
     def last_attempt(self) -> datetime | None:
@@ -167,7 +176,7 @@ class Rounds:
                 await self._conclude(outcome, login)
             except JournalError as error:
                 unkept = SourceUnavailable(error.message, hint=error.hint, reason="journal")
-                self._failed(self._source, unkept)
+                await self._failed(self._source, unkept, None)
                 outcome = Outcome(error=unkept)
                 self._note(outcome)
             self._status = replace(self._status, last_duration=self._clock.monotonic() - started)
@@ -199,7 +208,7 @@ class Rounds:
         try:
             targets = await self._source.targets()
         except SourceError as unlisted:
-            self._failed(self._source, unlisted)
+            await self._failed(self._source, unlisted, None)
             return Outcome(error=unlisted)
         vins = frozenset(target.vin for target in targets)
         await self._listed(self._source, vins)
@@ -228,7 +237,7 @@ class Rounds:
             self._logger.exception("poll.crashed")
             words = f"a bug in this program: {type(bug).__name__}"
             failure = SourceUnavailable(words, hint="see the log", reason="internal")
-            self._failed(self._source, failure)
+            await self._failed(self._source, failure, target)
             return failure
         return None
 
@@ -256,9 +265,11 @@ class Rounds:
         if error is None or (outcome.good and not speaks_for_account):
             self._back_off(BackOff())
         else:
-            self._back_off(
-                before.after(error, now=self._clock.now(), interval=self._interval, login_version=login)
-            )
+            after = before.after(error, now=self._clock.now(), interval=self._interval, login_version=login)
+            if self._attended and not isinstance(error, RateLimited):
+                # Its polls look at what came meanwhile; what they may ask for is its own plan.
+                after = replace(after, until=None)
+            self._back_off(after)
         if self._backoff != before:
             await self._memory.remember(self._key("backoff"), self._backoff.to_json())
         self._note(outcome)

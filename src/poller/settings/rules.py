@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from poller.runtime.quantities import is_loopback, seconds
 from poller.settings.problems import NAME, Problem, dotted, spelt
 from poller.settings.tree import Settings
+from poller.sources.cardata.settings import plain_client_id
 
 #: Seconds between polls at least. BMW's own hosts count calls by account and close accounts.
 REAL_HOSTS_INTERVAL = 60
@@ -27,6 +28,7 @@ def problems_in(tree: Tree, looked: Sequence[str]) -> Iterator[Problem]:
     for group in _NAMED:
         yield from _names(group, _tables(tree, group))
     yield from _no_source(tree, looked)
+    yield from _account_twins(tree)
     yield from _vehicle_twins(tree)
     yield from _sink_twins(tree)
     yield from _hasty(tree)
@@ -59,6 +61,21 @@ def _no_source(tree: Tree, looked: Sequence[str]) -> Iterator[Problem]:
             f"no source is configured{where}: `poller init` writes a configuration, "
             "`poller demo` shows everything without one",
         )
+
+
+def _account_twins(tree: Tree) -> Iterator[Problem]:
+    """One CarData client twice: two would spend the same calls, and take each other's stream and login."""
+    first: dict[str, str] = {}
+    for name, source in _tables(tree, "sources").items():
+        client = source.get("client_id")
+        if source.get("type") != "cardata" or not isinstance(client, str):
+            continue
+        client = plain_client_id(client)
+        if client in first:
+            other = dotted(("sources", first[client]))
+            text = f"is the client of [{other}]: an account has one table, and `vins` chooses its cars"
+            yield Problem(("sources", name, "client_id"), text)
+        first.setdefault(client, name)
 
 
 def _vehicle_twins(tree: Tree) -> Iterator[Problem]:

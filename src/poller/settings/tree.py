@@ -29,6 +29,7 @@ from poller.runtime.quantities import (
 from poller.settings.places import is_zone, near_zone
 from poller.sinks.settings import AxiomSettings, JsonFilesSettings, PrometheusSettings, SinkSettings
 from poller.sources.base import Steering
+from poller.sources.cardata.settings import CarDataSettings
 from poller.sources.mybmw.settings import MyBmwSettings
 from poller.sources.settings import CommandSettings, RecordedSettings, SourceSettings
 
@@ -37,10 +38,13 @@ _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([A-Za-z0-9.-]+)):(\d{1
 _HASH = re.compile(r"scrypt\$\d{1,8}\$\d{1,2}\$\d{1,2}\$[\w+/=]+\$[\w+/=]+")
 _WRITE_ADDRESS = 'expected "host:port" or "[v6]:port", such as "127.0.0.1:9877"'
 
-SourceTable = Annotated[MyBmwSettings | CommandSettings | RecordedSettings, Field(discriminator="type")]
+SourceTable = Annotated[
+    CarDataSettings | MyBmwSettings | CommandSettings | RecordedSettings, Field(discriminator="type")
+]
 SinkTable = Annotated[JsonFilesSettings | AxiomSettings | PrometheusSettings, Field(discriminator="type")]
 #: type → its table, for docs and messages.
 SOURCES: Mapping[str, type[SourceSettings]] = {
+    "cardata": CarDataSettings,
     "mybmw": MyBmwSettings,
     "command": CommandSettings,
     "recorded": RecordedSettings,

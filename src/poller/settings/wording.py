@@ -12,8 +12,6 @@ from poller.settings.problems import Place, Problem, dotted, nearest, variable
 from poller.settings.tree import SINKS, SOURCES, Settings, Vehicle
 from poller.settings.variables import AXIOM_TOKEN
 
-#: Known, but not built yet.
-COMING = {"cardata": "the CarData source"}
 _KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {"sources": SOURCES, "sinks": SINKS}
 _NAMED = ("sources", "sinks", "vehicles")
 
@@ -115,8 +113,6 @@ def _kind(place: Place, layers: Layers) -> str:
     if kind is None:
         add = f'add type = "…" under [{dotted(place)}] or set {variable((*place, "type"))}'
         return f"is missing: {add}; known: {known}" + _meant(place, layers)
-    if group == "sources" and kind in COMING:
-        return f"{COMING[kind]} is not built yet in this version: take the table out, or use {known}"
     near = nearest(kind, kinds) if isinstance(kind, str) else None
     return f"unknown type; known: {known}" + (f'; is "{near}" meant?' if near else "")
 

@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import functools
 from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from poller.simulator.life.day import delivered, live
 from poller.simulator.life.report import Report, Sent, report_of, sent_on
 from poller.simulator.life.spec import CarSpec
 from poller.simulator.life.state import Moment, State
-from poller.simulator.life.timeline import DAY, seconds_at
+from poller.simulator.life.timeline import DAY, seconds_at, time_at
 from poller.simulator.life.truth import Truth, by_kind
 
 # What is asked for is simulated again from the last of these on.
 _DAYS_PER_CHECKPOINT = 8
 _DAYS_KEPT = 24
+_REPORTS_KEPT = 32
+
+
+class Arrival(NamedTuple):
+    """A report that arrives, and the one before it by the car's own time; None: it is the first."""
+
+    before: Report | None
+    report: Report
 
 
 class Car:
@@ -29,6 +41,8 @@ class Car:
         self.spec = spec
         self._seed = seed
         self._days: dict[int, _Day] = {}
+        self._reports: WeakValueDictionary[tuple[int, int], Report] = WeakValueDictionary()
+        self._made: deque[Report] = deque(maxlen=_REPORTS_KEPT)
 
     def moment(self, at: datetime) -> Moment:
         """How the car really stands at that time, exactly."""
@@ -43,7 +57,23 @@ class Car:
         while index is None and day.number:
             day = self._day(day.number - 1)
             index = day.arrived_by(second)
-        return day.report(index or 0)
+        return self._report(day, index or 0)
+
+    def arrivals(self, since: datetime, until: datetime) -> Iterator[Arrival]:
+        """All reports that arrive in (since, until], in that order, those overtaken on the way too."""
+        low, high = (max(0, int(seconds_at(at))) for at in (since, until))
+        for number in range(self._day_at(low).number, self._day_at(high).number + 1):
+            day = self._day(number)
+            for index in day.arriving(low, high):
+                yield Arrival(self._before(day, index), self._report(day, index))
+
+    def next_arrival(self, after: datetime) -> datetime:
+        """When the next report arrives."""
+        second = max(0, int(seconds_at(after)))
+        day = self._day_at(second)
+        while not (coming := day.arriving(second, None)):
+            day = self._day(day.number + 1)
+        return time_at(day.arrived(coming[0]))
 
     def truth(self, since: datetime, until: datetime) -> Truth:
         """All that ended in [since, until). Ground truth for tests: exact, and complete."""
@@ -54,6 +84,21 @@ class Car:
     def _day_at(self, second: int) -> _Day:
         day = self._day(second // DAY)
         return day if day.begin <= second or not day.number else self._day(day.number - 1)
+
+    def _before(self, day: _Day, index: int) -> Report | None:
+        while index == 0 and day.number:
+            day = self._day(day.number - 1)
+            index = day.count
+        return self._report(day, index - 1) if index else None
+
+    def _report(self, day: _Day, index: int) -> Report:
+        # One object as long as anybody holds it: a day's reports take ten times what its moments do.
+        key = day.number, index
+        report = self._reports.get(key)
+        if report is None:
+            report = self._reports[key] = day.report(index)
+            self._made.append(report)
+        return report
 
     def _day(self, number: int) -> _Day:
         day = self._days.get(number)
@@ -75,7 +120,6 @@ class _Day:
         self._seed = seed
         self._moments, self.records, self.end_state = live(spec, seed, number, start)
         self._times = [moment.at for moment in self._moments]
-        self._reports: dict[int, Report] = {}
         self.begin = self._times[0]
 
     def moment(self, second: int) -> Moment:
@@ -90,11 +134,27 @@ class _Day:
             index -= 1
         return index if index >= 0 else None
 
+    def arriving(self, after: int, by: int | None) -> Sequence[int]:
+        """The reports that arrive after one second and by another, by number, in that order."""
+        found = [
+            index
+            for index, sent in enumerate(self._sent)
+            if after < sent.arrived and (by is None or sent.arrived <= by)
+        ]
+        return sorted(found, key=self.arrived)
+
+    def arrived(self, index: int) -> int:
+        """The second at which a report arrives."""
+        return self._sent[index].arrived
+
+    @property
+    def count(self) -> int:
+        """How many reports there are."""
+        return len(self._sent)
+
     def report(self, index: int) -> Report:
-        if index not in self._reports:
-            sent = self._sent[index]
-            self._reports[index] = report_of(self._spec, self._seed, self.moment(sent.observed), sent.arrived)
-        return self._reports[index]
+        sent = self._sent[index]
+        return report_of(self._spec, self._seed, self.moment(sent.observed), sent.arrived)
 
     @functools.cached_property
     def _sent(self) -> tuple[Sent, ...]:

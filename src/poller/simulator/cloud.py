@@ -11,10 +11,12 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from poller.runtime.clock import Clock
+from poller.simulator.cardata.cloud import PREFIX, FakeCarData
+from poller.simulator.fault import Fault, Kind
 from poller.simulator.faults import Faults
 from poller.simulator.garage import Garage
 from poller.simulator.login import Login
@@ -33,6 +35,7 @@ class FakeCloud:
     """An ASGI app: one account, the vehicles of a garage; everything follows `clock`.
 
     `quota_per_day`: the calls to the gateway that each device has until midnight UTC; None: any.
+    `cardata`: an account of CarData's beside it, below ``/cardata``, which takes the same orders.
     `requests` counts what was asked, by path, refused and spoiled requests included. Control over
     HTTP: ``GET /_sim/state``, and ``GET``, ``POST``, ``DELETE /_sim/faults`` (see `fault.Fault`).
     """
@@ -44,6 +47,7 @@ class FakeCloud:
         *,
         token_lifetime: float = 3600.0,
         quota_per_day: int | None = None,
+        cardata: FakeCarData | None = None,
     ) -> None:
         self.requests: Counter[str] = Counter()
         self.clock = clock
@@ -52,15 +56,19 @@ class FakeCloud:
         self._told = False
         self._at_first_state: list[Callable[[], None]] = []
         self._quota = Quota(quota_per_day)
+        self.cardata = cardata
         self._inside = Starlette(routes=self._routes())
-        self.faults = Faults(self._gateway, clock, {"login_refused": self.login.end_sessions})
+        moments: dict[Kind, Callable[[Fault], None]] = {"login_refused": lambda _: self.login.end_sessions()}
+        self.faults = Faults(self._gateway, clock, moments | dict(cardata.moments if cardata else {}))
+        if cardata is not None:
+            cardata.obey(self.faults)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if not scope["path"].startswith("/_sim/"):
             self.requests[scope["path"]] += 1
         await self.faults(scope, receive, send)
-        if self._told:
+        if self._told or (self.cardata is not None and self.cardata.told):
             calls, self._at_first_state = self._at_first_state, []
             for call in calls:
                 call()
@@ -82,7 +90,7 @@ class FakeCloud:
         else:
             await self._inside(scope, receive, send)
 
-    def _routes(self) -> list[Route]:
+    def _routes(self) -> list[BaseRoute]:
         data: Mapping[tuple[str, str], _Answer] = {
             ("POST", "/eadrax-vcs/v5/vehicle-list"): self._list,
             ("GET", "/eadrax-vcs/v4/vehicles"): self._old_list,
@@ -99,7 +107,8 @@ class FakeCloud:
             Route("/_sim/state", self._control_state),
             Route("/_sim/faults", self._control_faults, methods=["GET", "POST", "DELETE"]),
         ]
-        return [*self.login.routes(), *routes, *control]
+        cardata = [Mount(PREFIX, routes=self.cardata.routes())] if self.cardata else []
+        return [*self.login.routes(), *routes, *control, *cardata]
 
     def _for_members(self, answer: _Answer) -> Callable[[Request], Awaitable[Response]]:
         async def respond(request: Request) -> Response:
@@ -162,6 +171,7 @@ class FakeCloud:
                 "quota": self._quota.listed(now),
                 "vehicles": vehicles,
                 "faults": self.faults.listed(),
+                **({"cardata": self.cardata.listed()} if self.cardata else {}),
             }
         )
 

@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from poller.runtime.quantities import (
     Count,
@@ -20,6 +28,7 @@ from poller.runtime.quantities import (
     seconds,
     written_duration,
 )
+from poller.simulator.cardata.errors import SHAPES
 
 Kind = Literal[
     "unauthorized",
@@ -37,6 +46,19 @@ Kind = Literal[
     "unreachable",
     "login_refused",
     "captcha_demanded",
+    "cardata_error",
+    "budget_spent",
+    "login_error",
+    "login_lost",
+    "scope_missing",
+    "not_mapped",
+    "second_program",
+    "stream_down",
+    "stream_refused",
+    "silent_car",
+    "late_messages",
+    "repeated_messages",
+    "burst",
 ]
 
 #: What each kind looks like from the other end of the line, in an owner's words.
@@ -56,7 +78,32 @@ WORDS: Final[Mapping[Kind, str]] = {
     "unreachable": "nobody listens: connections are refused, as without internet",
     "login_refused": "BMW ends the login; a person must log in again",
     "captcha_demanded": "BMW does not take the captcha token; the login needs a new one",
+    "cardata_error": "CarData answers with an error of your choice",
+    "budget_spent": "another program has used up the account's CarData calls of this day",
+    "login_error": "CarData's login server answers with an error of your choice",
+    "login_lost": "CarData's login is dead; a person must log in again",
+    "scope_missing": "a CarData service is no longer ticked in BMW's portal",
+    "not_mapped": "the account is no longer the car's main user",
+    "second_program": "another program is on CarData's stream, and the two throw each other off",
+    "stream_down": "nobody listens where CarData's stream should be",
+    "stream_refused": "CarData's stream does not take the login",
+    "silent_car": "the car sends nothing to CarData",
+    "late_messages": "messages of the stream come minutes late, and the newer ones first",
+    "repeated_messages": "every message of the stream comes three times",
+    "burst": "the car sends all it has to the stream, as after a look into the app",
 }
+
+#: Happen once, and what they did stays.
+MOMENTS: Final = frozenset({"login_refused", "budget_spent", "login_lost", "burst"})
+#: Are so for a time, whatever is asked.
+_CONDITIONS: Final = frozenset(
+    {
+        "unreachable", "scope_missing", "not_mapped", "second_program", "stream_down", "stream_refused",
+        "silent_car", "late_messages", "repeated_messages",
+    }
+)  # fmt: skip
+#: Answers that only the fake of CarData can give.
+_CARDATA_ANSWERS: Final = frozenset({"cardata_error", "login_error"})
 
 #: Fields that only one kind knows.
 _OWN: Final[Mapping[str, Kind]] = {
@@ -66,11 +113,20 @@ _OWN: Final[Mapping[str, Kind]] = {
     "seconds": "slow",
     "retry_after": "rate_limit",
     "seed": "wrong_types",
+    "code": "cardata_error",
+    "error": "login_error",
+    "scope": "scope_missing",
 }
 #: What BMW's gateway limits, and what it asks an access token for; the login has hosts of its own.
 _GATEWAY = "/eadrax-"
 _LOGIN = ("/eadrax-ucs/", "/gcdm/")
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+#: CarData has the vehicle in the path, not in a header.
+_VIN_IN_PATH = re.compile(r"/customers/vehicles/([A-Za-z0-9]{17})/")
+LoginError = Literal[
+    "access_denied", "expired_token", "invalid_client", "invalid_grant", "invalid_request", "slow_down",
+    "gateway_fault",
+]  # fmt: skip
 
 
 def _lasting(value: Any) -> float:
@@ -81,6 +137,12 @@ def _lasting(value: Any) -> float:
 def _time_of_day(value: str) -> str:
     if not _TIME_OF_DAY.fullmatch(value):
         raise ValueError('expected a time of day in UTC, such as "02:30"')
+    return value
+
+
+def _code(value: str) -> str:
+    if value not in SHAPES:
+        raise ValueError(f"unknown: known: {' | '.join(SHAPES)}")
     return value
 
 
@@ -107,6 +169,15 @@ class Fault(StrictTable):
     - ``login_refused``: not a time but a moment: every session so far is dead, a new login lives.
     - ``captcha_demanded``: a login's captcha token is spent and refused.
 
+    CarData's own:
+
+    - ``cardata_error``: REST answers with `code`, a name of `cardata.errors.SHAPES`; the call counts.
+    - ``login_error``: the token endpoint answers with `error`; a gateway's fault spoils the device code.
+    - ``budget_spent``, ``login_lost``, ``burst``: moments. The calls come back at midnight UTC, a lost
+      login with the next one.
+    - ``scope_missing`` (`scope`), ``not_mapped``, ``second_program``, ``stream_down``, ``stream_refused``,
+      ``silent_car``, ``late_messages``, ``repeated_messages``: as long as they last.
+
     ``quota`` and ``rate_limit`` are the gateway's, which the token endpoint does not stand behind.
     All but the spoiled, the late and the captcha's are answered without carrying the request out.
     """
@@ -127,6 +198,9 @@ class Fault(StrictTable):
     seconds: Duration = 60.0
     retry_after: Duration | None = None
     seed: Count = 1
+    code: Annotated[str, AfterValidator(_code)] = "CU-500"
+    error: LoginError = "access_denied"
+    scope: Literal["api", "stream"] = "api"
 
     @field_validator(*_OWN)
     @classmethod
@@ -140,8 +214,8 @@ class Fault(StrictTable):
     @classmethod
     def _a_moment_does_not_last(cls, value: Any, info: ValidationInfo) -> Any:
         once = None if info.field_name == "lasts" else 1
-        if info.data.get("kind") == "login_refused" and value != once:
-            raise ValueError("a refused login happens once and lasts until somebody logs in: take it out")
+        if info.data.get("kind") in MOMENTS and value != once:
+            raise ValueError("it happens once, and what it did stays until it is mended: take it out")
         return value
 
     @field_validator("at")
@@ -160,16 +234,23 @@ class Fault(StrictTable):
         return value
 
     @model_validator(mode="after")
-    def _door_opens_again(self) -> Self:
+    def _has_an_end(self) -> Self:
         if self.kind == "unreachable" and self.lasts is None:
             raise ValueError(
                 'unreachable needs for = "2h": while nobody listens, nobody can be told to end it'
             )
+        if self.kind in _CONDITIONS and self.lasts is None:
+            raise ValueError(f'{self.kind} needs for = "2h" or for = "ever": it is no answer to be counted')
         return self
 
+    def means(self, path: str, vin: str | None) -> bool:
+        """Whether it is about a request for `path`, and about this vehicle."""
+        found = _VIN_IN_PATH.search(path)
+        return path.startswith(self.path_prefix) and self.vin in (None, vin, found and found[1])
+
     def hits(self, path: str, vin: str | None, headers: Mapping[str, str]) -> bool:
-        """Whether a request for `path` about `vin` is meant; `headers` by lower-case name."""
-        if not (path.startswith(self.path_prefix) and self.vin in (None, vin)):
+        """Whether it spoils a request for `path` about `vin`; `headers` by lower-case name."""
+        if not self.means(path, vin):
             return False
         match self.kind:
             case "quota" | "rate_limit":
@@ -178,7 +259,7 @@ class Fault(StrictTable):
                 return path.startswith(_GATEWAY) and not path.startswith(_LOGIN)
             case "captcha_demanded":
                 return "hcaptchatoken" in headers
-        return self.kind != "login_refused"
+        return self.kind == "unreachable" or self.kind not in MOMENTS | _CONDITIONS | _CARDATA_ANSWERS
 
     @property
     def limit(self) -> int | None:
@@ -193,6 +274,10 @@ class Fault(StrictTable):
                 seen = f"BMW answers {self.status}"
             case "slow":
                 seen = f"BMW answers {written_duration(self.seconds)} late"
+            case "cardata_error":
+                seen = f"CarData answers {self.code}"
+            case "login_error":
+                seen = f"CarData's login server answers {self.error}"
             case _:
                 seen = WORDS[self.kind]
         where = f", below {self.path_prefix}" if self.path_prefix != "/" else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -31,10 +31,11 @@ class Faults:
     app calls `attend`, so that a door is shut and opened on time.
     """
 
-    def __init__(self, app: ASGIApp, clock: Clock, moments: Mapping[Kind, Callable[[], None]]) -> None:
+    def __init__(self, app: ASGIApp, clock: Clock, moments: Mapping[Kind, Callable[[Fault], None]]) -> None:
         self._app = app
         self._clock = clock
         self._moments = moments
+        self._at_each_turn: list[Callable[[], Awaitable[None]]] = []
         self._orders: list[Order] = []
         self._changed = asyncio.Event()
 
@@ -53,6 +54,24 @@ class Faults:
         self._tick()
         return [order.listed() for order in self._orders]
 
+    def active(self, kind: Kind, vin: str | None = None) -> list[Fault]:
+        """The faults of this kind that are at work now, for this vehicle or for all."""
+        orders = (order for order in self._orders if order.fault.kind == kind)
+        return [order.fault for order in orders if order.phase == "active" and order.fault.vin in (None, vin)]
+
+    def take(self, kind: Kind, path: str) -> Fault | None:
+        """The fault of this kind that hits a request for `path`, which is counted; None: there is none."""
+        for order in self._orders:
+            fault = order.fault
+            if fault.kind == kind and order.phase == "active" and fault.means(path, None):
+                order.take()
+                return fault
+        return None
+
+    def at_each_turn(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Await this whenever a fault is ordered, begins or ends, while `attend` runs."""
+        self._at_each_turn.append(call)
+
     async def attend(self, door: Door) -> None:
         """Shut `door` while it is ordered that nobody listens; runs until it is cancelled."""
         shut = False
@@ -64,7 +83,9 @@ class Faults:
             if wanted != shut:
                 await (door.shut() if wanted else door.reopen())
                 shut = wanted
-            turns = [turn for order in orders if (turn := order.next_turn()) is not None]
+            for call in self._at_each_turn:
+                await call()
+            turns = [turn for order in self._orders if (turn := order.next_turn()) is not None]
             await wait(self._changed, self._clock, min(turns, default=None))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +124,7 @@ class Faults:
         """Let moments come, and forget what is over."""
         for order in self._orders:
             if order.phase == "active" and (come := self._moments.get(order.fault.kind)) is not None:
-                come()
+                come(order.fault)
                 order.take()
         self._orders = [order for order in self._orders if order.phase != "over"]
 

@@ -23,8 +23,9 @@ MINI_VIN: Final = "WMW00000000000001"
 BMW_VIN: Final = "WBA00000000000002"
 ICE_VIN: Final = "WBA00000000000003"
 BEV_VIN: Final = "WBA00000000000004"
-#: What to call the car of the demo that is no MINI.
+#: What to call the cars of the demo that are no MINI.
 OTHER_NAME: Final = "x1"
+CARDATA_NAME: Final = "i4"
 
 _ONE_PHASE = Charger(kilowatts=3.6, phases=1)
 _THREE_PHASES = Charger(kilowatts=11.0, phases=3)
@@ -189,7 +190,7 @@ GRAN_COUPE: Final = CarSpec(
     mean_celsius=16.0,
 )
 
-#: What the demo shows.
+#: What the demo shows in the app's cloud.
 DEMO: Final = (MINI, X1)
 #: Every kind of drive and steering there is.
 ALL: Final = (*DEMO, SALOON, GRAN_COUPE)

@@ -84,6 +84,11 @@ def demo_garage(seed: int = 1) -> CarGarage:
     return _garage(fleet.DEMO, seed)
 
 
+def cardata_cars(seed: int = 1) -> tuple[Car, ...]:
+    """What the demo shows of CarData: the big electric car, as it is in `all_cars_garage`."""
+    return (all_cars_garage(seed).cars[fleet.BEV_VIN],)
+
+
 def all_cars_garage(seed: int = 1) -> CarGarage:
     """Those two, a petrol saloon, and a big electric car (steered from the left, three phases)."""
     return _garage(fleet.ALL, seed)

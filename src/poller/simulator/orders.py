@@ -46,7 +46,7 @@ class Order:
 
     def next_turn(self) -> float | None:
         """Seconds until it begins or, being active, ends; None: never by itself."""
-        since = self._since()
+        since = self._since() - _ROUNDING
         match self.phase:
             case "active":
                 return None if math.isinf(self._lasts) else self._lasts - since

@@ -30,7 +30,7 @@ REACH = timedelta(days=7)
 _LOOKED = re.compile(rb'"lastFetched":\s*"[^"]*"')
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class _Poll:
     """One answer of the cloud in the past."""
 
@@ -49,23 +49,35 @@ async def fill(
     last is there in any case, or the cars would seem not to have been asked lately.
     Raises JournalError, SourceError.
     """
+    known = await newest(journal, source)
+    vins = [entry["vin"] for brand in BRANDS for entry in garage.mappings(brand)]
+    polls = [poll for vin in vins for poll in _polls(garage, vin, known.get(vin), until, interval)]
+    return await keep(journal, source, [_answer(source, garage, poll) for poll in polls])
+
+
+async def newest(journal: Journal, source: Source) -> dict[str, datetime]:
+    """VIN → when this source last got an answer. Raises JournalError."""
+    return {r.vin: r.received_at for r in await journal.newest() if r.source == source.name}
+
+
+async def keep(journal: Journal, source: Source, answers: Sequence[Answer]) -> int:
+    """Append what `answers` say, in order of time; how many those are. Raises JournalError, SourceError."""
     collector = Collector(
         journal, derivers=DERIVERS, fleet=Fleet(), live=(), metrics=Metrics(), committed=lambda: None
     )
-    known = {r.vin: r.received_at for r in await journal.newest() if r.source == source.name}
-    vins = [entry["vin"] for brand in BRANDS for entry in garage.mappings(brand)]
-    polls = [poll for vin in vins for poll in _polls(garage, vin, known.get(vin), until, interval)]
 
-    async def keep(car: str, day: Sequence[_Poll]) -> None:
-        for poll in day:
-            if poll.vin == car:
-                await collector.keep(source, _answer(source, garage, poll))
+    async def keep_of(car: str, day: Sequence[Answer]) -> None:
+        for answer in day:
+            if answer.vin == car:
+                await collector.keep(source, answer)
 
-    for _, group in itertools.groupby(sorted(polls), lambda poll: poll.at.date()):
+    vins = {answer.vin for answer in answers}
+    in_order = sorted(answers, key=lambda answer: answer.received_at)
+    for _, group in itertools.groupby(in_order, lambda answer: answer.received_at.date()):
         day = list(group)
         # While one car's answer is being written, another's is understood.
-        await asyncio.gather(*(keep(vin, day) for vin in vins))
-    return len(polls)
+        await asyncio.gather(*(keep_of(vin, day) for vin in vins))
+    return len(answers)
 
 
 def _polls(

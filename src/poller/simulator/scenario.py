@@ -33,7 +33,7 @@ from poller.errors import ConfigError
 from poller.runtime.quantities import Count, Items, StrictTable, written_duration
 from poller.settings.problems import nearest
 from poller.simulator.cloud import FakeCloud
-from poller.simulator.fault import Fault
+from poller.simulator.fault import MOMENTS, Fault
 from poller.simulator.wording import ordinal, problems_of
 
 _WIDTH = 100
@@ -104,7 +104,7 @@ class Play:
 
     def _extent(self, fault: Fault, begins: datetime) -> str:
         """How long and how often, as a continued sentence."""
-        if fault.kind == "login_refused":
+        if fault.kind in MOMENTS:
             return ""
         times = "" if fault.limit is None else f", {_TIMES.get(fault.limit, f'{fault.limit} times')}"
         if fault.lasts is None:
@@ -176,7 +176,7 @@ def _without_end(document: dict[str, Any]) -> Iterator[str]:
     """Each fault of a scenario says how long it lasts: one request is seldom what is meant."""
     faults = document.get("faults")
     for number, fault in enumerate(faults if isinstance(faults, list) else (), 1):
-        if not isinstance(fault, dict) or fault.get("kind") == "login_refused":
+        if not isinstance(fault, dict) or fault.get("kind") in MOMENTS:
             continue
         if not {"for", "lasts", "count"} & set(fault):
             mend = 'add for = "2h", for = "ever" or count = 3'

@@ -78,7 +78,7 @@ async def serve(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> AsyncIt
 
     An app that is `Attended` may shut its door and open it again meanwhile.
     """
-    listener = _bound(host, port)
+    listener = bound(host, port)
     bound_host, bound_port = listener.getsockname()[:2]
     server = _Server(app, (bound_host, bound_port))
     listener.listen(_BACKLOG)
@@ -130,7 +130,11 @@ def split_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
+    """A socket of this address that does not listen; while it lives, no other program is given the port.
+
+    OSError if it is taken.
+    """
     # Bound before uvicorn starts: it would end the process with our exit code for "log in".
     # The protocol is named because asyncio turns Nagle off only then: 40 ms an answer.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -187,7 +191,7 @@ class _Server(uvicorn.Server):
         await self._up.wait()
         for server in self.servers:
             server.close()
-        self._kept = _bound(*self._address)
+        self._kept = bound(*self._address)
         for connection in self._connections():
             connection.transport.abort()
 

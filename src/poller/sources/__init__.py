@@ -16,6 +16,12 @@ def _mybmw(name: str, settings: Any, context: SourceContext) -> Source:
     return MyBmwSource(name, settings, context)
 
 
+def _cardata(name: str, settings: Any, context: SourceContext) -> Source:
+    from poller.sources.cardata.source import CarDataSource
+
+    return CarDataSource(name, settings, context)
+
+
 def _command(name: str, settings: Any, context: SourceContext) -> Source:
     from poller.sources.command import CommandSource
 
@@ -29,4 +35,9 @@ def _recorded(name: str, settings: Any, context: SourceContext) -> Source:
 
 
 #: kind (`type` in the configuration) → builder(name, settings, context)
-BUILDERS: dict[str, Builder] = {"mybmw": _mybmw, "command": _command, "recorded": _recorded}
+BUILDERS: dict[str, Builder] = {
+    "cardata": _cardata,
+    "mybmw": _mybmw,
+    "command": _command,
+    "recorded": _recorded,
+}

@@ -114,7 +114,7 @@ class Source(Protocol):
         ...
 
     async def open(self) -> None:
-        """Make ready; asks nobody."""
+        """Make ready, and read what is remembered; asks nobody. May be called again: it is read anew."""
         ...
 
     async def close(self) -> None:

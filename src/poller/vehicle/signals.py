@@ -45,6 +45,18 @@ class Signal:
     private: bool = False
 
 
+#: group → its title, in the order in which people are shown them.
+GROUPS = {
+    "driving": "Driving",
+    "battery": "Battery and charging",
+    "body": "Doors, windows, locks",
+    "climate": "Climate",
+    "service": "Service and messages",
+    "tires": "Tyres",
+    "position": "Position",
+    "vehicle": "What the car is",
+}
+
 POSITIONS = ("front_left", "front_right", "rear_left", "rear_right")
 WINDOW_POSITIONS = (*POSITIONS, "rear")
 #: The closed set of values of a dimension; a dimension that is not here is open (see `valid_dimension`).

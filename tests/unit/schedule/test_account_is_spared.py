@@ -37,13 +37,16 @@ class World:
             interval=300,
             may_collect=self.may_collect,
             listed=self.listed,
-            failed=lambda source, error: self.failed.append(error.reason),
+            failed=self.note_failure,
         )
 
     async def poll(self, source, target):
         # Judged later: what is raised in here would be taken for a bug of the source, and survived.
         self.noted.append(await self.memory.recall(f"attempt:{source.account}"))
         return await source.fetch(target)
+
+    async def note_failure(self, _source, error, target):
+        self.failed.append((error.reason, target))
 
     async def may_collect(self):
         return True
@@ -65,7 +68,7 @@ async def test_nobody_is_asked_if_the_attempt_cannot_be_noted():
     assert world.source.fetched == []
     assert (outcome.good, outcome.error.reason, outcome.error.hint) == (0, "journal", "free some space")
     assert world.rounds.status.failure.reason == "journal"
-    assert world.failed == ["journal"]
+    assert world.failed == [("journal", None)]
 
 
 @pytest.mark.parametrize("refusal", ["rate_limited", "login_required"])

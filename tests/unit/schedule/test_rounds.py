@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from poller.errors import LoginRequired, RateLimited, SourceBlocked, SourceUnavailable
+from poller.runtime.status import Channels, QuotaStatus, Silence, StreamStatus
 from poller.schedule.rounds import Rounds
-from poller.sources.base import LoginState
+from poller.sources.base import LoginState, Target
 from poller.testing.clock import ManualClock
 from poller.testing.memory import DictMemory
 from poller.testing.sources import FakeSource
@@ -24,6 +25,7 @@ class World:
         self.source = FakeSource(self.clock, vins=TWO)
         self.room = True
         self.listed = []
+        self.failed = []
         self.rounds = self.restarted()
 
     def restarted(self):
@@ -36,6 +38,9 @@ class World:
         async def listed(source, vins):
             self.listed.append(vins)
 
+        async def failed(source, error, target):
+            self.failed.append((error.reason, target))
+
         return Rounds(
             self.source,
             poll=poll,
@@ -44,7 +49,7 @@ class World:
             interval=300,
             may_collect=may_collect,
             listed=listed,
-            failed=lambda source, error: None,
+            failed=failed,
         )
 
 
@@ -77,6 +82,14 @@ async def test_a_bug_with_one_vehicle_does_not_starve_the_others(world):
     outcome = await world.rounds.round()
     assert (outcome.good, outcome.bad, outcome.error.reason) == (1, 1, "internal")
     assert world.rounds.status.failure.message == "a bug in this program: KeyError"
+    assert world.failed == [("internal", Target(TWO[0]))]
+
+
+async def test_a_round_that_fails_before_any_vehicle_is_asked_has_failed_for_all(world):
+    world.source.listing = LoginRequired()
+    outcome = await world.rounds.round()
+    assert (outcome.good, outcome.error.reason) == (0, "login_required")
+    assert world.failed == [("login_required", None)]
 
 
 async def test_a_round_that_the_stop_cut_short_is_no_success_and_ends_no_back_off(world):
@@ -205,3 +218,36 @@ async def test_a_round_that_was_stopped_before_anybody_was_asked_is_no_success(w
     assert (await world.rounds.round(stop)).good == 0
     assert world.rounds.status.last_success_at is None
     assert world.rounds.status.state == "starting"
+
+
+class AttendedSource(FakeSource):
+    """One with work between its polls, which it paces by itself."""
+
+    async def attend(self, stop):
+        await stop.wait()
+
+    def channels(self):
+        return Channels(QuotaStatus(50, 9), StreamStatus("connected"), [Silence("car_quiet", "asleep")])
+
+
+async def test_a_source_that_paces_itself_is_looked_at_at_every_tick(world):
+    """Its stream may be back at any time; a human's login is waited for all the same."""
+    world.source = AttendedSource(world.clock, vins=TWO)
+    rounds = world.restarted()
+    for _ in range(6):
+        world.source.script = [SourceUnavailable("the stream is down", reason="stream")] * 2
+        assert (await rounds.round()).good == 0
+        assert rounds.told_to_wait() is None
+        assert rounds.next_poll(None) is None
+    assert rounds.status.state == "failing"
+    assert rounds.status.consecutive_failures == 6
+    world.source.script = [LoginRequired("the login has ended")]
+    await rounds.round()
+    assert rounds.status.state == "login_required"
+
+
+async def test_quota_stream_and_silences_are_the_sources_own_word(world):
+    world.source = AttendedSource(world.clock)
+    status = world.restarted().status
+    assert (status.quota, status.stream.connected) == (QuotaStatus(50, 9), True)
+    assert [silence.message for silence in status.silences] == ["asleep"]

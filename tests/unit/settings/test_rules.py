@@ -48,6 +48,18 @@ def test_illegal_names(name) -> None:
     assert len(places({"sources": {name: {}}})) == 1
 
 
+def test_one_cardata_client_has_one_table() -> None:
+    """Two would spend the same calls, kick each other off the stream and take each other's login."""
+    one = {"type": "cardata", "client_id": "0000000A-0000-4000-8000-00000000c11e"}
+    again = {"type": "cardata", "client_id": " '0000000a-0000-4000-8000-00000000C11E' "}
+    other = {"type": "cardata", "client_id": "00000000-0000-4000-8000-00000000c11f"}
+    assert places({"sources": {"a": one, "b": other, "c": BMW | {"client_id": one["client_id"]}}}) == []
+    problems = list(problems_in({"sources": {"a": one, "b": other, "c": again}}, ()))
+    assert [dotted(problem.place) for problem in problems] == ["sources.c.client_id"]
+    assert "[sources.a]" in problems[0].text
+    assert "0000000" not in problems[0].text
+
+
 def test_live_sinks_and_folders() -> None:
     sinks = {
         "a": {"type": "prometheus"},

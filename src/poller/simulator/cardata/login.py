@@ -30,8 +30,19 @@ _DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 #: A family is one login; each refresh makes its next member: ``family.0``, ``family.1`` …
 _REFRESH: Final = re.compile(r"(cardata-[0-9a-f]{16})\.(\d{1,9})")
 _CODES_KEPT: Final = timedelta(hours=1)
+#: What the token endpoint may say instead of an answer, with its status (facts section 1.4).
+_REFUSALS: Final = {
+    "access_denied": 403,
+    "expired_token": 401,
+    "invalid_client": 401,
+    "invalid_grant": 400,
+    "invalid_request": 400,
+    "slow_down": 400,
+}
 _PAGE: Final = """\
-<!doctype html><html lang="en"><meta charset="utf-8"><title>Simulated BMW: connect a device</title>
+<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Simulated BMW: connect a device</title>
 <style>body{{font:1.1rem system-ui;max-width:32rem;margin:4rem auto;padding:0 1rem}}
 code{{font-size:2rem}}button,input{{font:inherit;padding:.5rem 1rem;margin:.5rem .5rem .5rem 0}}</style>
 <h1>Connect a device</h1>{body}</html>
@@ -39,7 +50,8 @@ code{{font-size:2rem}}button,input{{font:inherit;padding:.5rem 1rem;margin:.5rem
 _ASK: Final = """\
 <p>A program wants to read your car's data. Its code is</p><p><code>{code}</code></p>
 <form method="post"><input type="hidden" name="user_code" value="{code}">
-<button name="answer" value="allow">Allow</button> <button name="answer" value="deny">Deny</button></form>
+<button name="answer" value="allow">Allow</button>
+<button name="answer" value="deny">Refuse</button></form>
 """
 _ENTER: Final = """\
 <p>{said}</p><form method="get"><label>Code <input name="user_code" autofocus></label>
@@ -62,9 +74,10 @@ class Login:
 
     `subscribed`: the scopes that the client has in the portal; change it as the owner would.
     `client_ids`: the clients that there are. `interval`, `code_lifetime`, `lifetime` and
-    `login_lifetime` in seconds. `automatic`: every code is allowed at once. A refresh token that this
-    process has not seen yet is taken at its word if its form is known, so that a poller stays logged
-    in when the simulator is started again.
+    `login_lifetime` in seconds, the life of a code in real ones: a human enters it, however fast the
+    clock runs. `automatic`: every code is allowed at once. A refresh token that this process has not
+    seen yet is taken at its word if its form is known, so that a poller stays logged in when the
+    simulator is started again.
     """
 
     def __init__(
@@ -82,23 +95,24 @@ class Login:
         self.automatic = automatic
         self._clock = clock
         self._interval = interval
-        self._code_lifetime = code_lifetime
+        self._code_lifetime = code_lifetime * clock.rate
         self._lifetime = lifetime
         self._login_lifetime = timedelta(seconds=login_lifetime)
         self._pending: dict[str, _Pending] = {}
         self._access: dict[str, tuple[datetime, tuple[str, ...]]] = {}
-        self._id_tokens: dict[str, datetime] = {}
+        self._id_tokens: dict[str, tuple[datetime, tuple[str, ...]]] = {}
         #: family → number of the refresh token that counts, when it was given, scopes of the login.
         self._current: dict[str, tuple[int, datetime, tuple[str, ...]]] = {}
         self._revoked = False
         self._slow_downs = 0
         self._gateway_faults = 0
+        self._refusals: list[str] = []
 
     def routes(self) -> list[Route]:
         """Where the login is reached."""
         return [
             Route("/gcdm/oauth/device/code", self._device_code, methods=["POST"]),
-            Route("/gcdm/oauth/token", self._token, methods=["POST"]),
+            Route("/gcdm/oauth/token", self.token, methods=["POST"]),
             Route("/oneid/link", self._page, methods=["GET"]),
             Route("/oneid/link", self._decide, methods=["POST"]),
         ]
@@ -113,8 +127,13 @@ class Login:
 
     def admits_stream(self, gcid: str, id_token: str) -> bool:
         """Whether user name and password open the stream now."""
-        expires_at = self._id_tokens.get(id_token)
-        return gcid == GCID and expires_at is not None and self._clock.now() < expires_at
+        expires_at, scopes = self._id_tokens.get(id_token, (self._clock.now(), ()))
+        return gcid == GCID and "cardata:streaming:read" in scopes and self._clock.now() < expires_at
+
+    def stream_ends(self, id_token: str) -> datetime | None:
+        """When a connection with this password is closed; None: it is no token of ours."""
+        held = self._id_tokens.get(id_token)
+        return None if held is None else held[0]
 
     def answer(self, user_code: str, answer: Literal["allow", "deny"]) -> bool:
         """What the human says on the page; False if there is no such code, or it has expired."""
@@ -123,6 +142,18 @@ class Login:
                 pending.answer = answer
                 return True
         return False
+
+    def refuse(self, error: str) -> None:
+        """Answer the next who asks for a token with this error; ``gateway_fault`` is one of them."""
+        if error == "gateway_fault":
+            self.break_gateway()
+        else:
+            self._refusals.append(error)
+
+    def unsubscribe(self, scope: str) -> None:
+        """Take a service away, as the portal does: the tokens so far are dead, the next ones lack it."""
+        self.subscribed.discard(scope)
+        self.expire_access_tokens()
 
     def slow_down(self, times: int = 1) -> None:
         """Tell the next who ask for a token to ask less often."""
@@ -180,13 +211,17 @@ class Login:
             }
         )
 
-    async def _token(self, request: Request) -> Response:
+    async def token(self, request: Request) -> Response:
+        """The token endpoint."""
         form = await _form(request)
         if self._gateway_faults > 0:
             self._gateway_faults -= 1
             if pending := self._pending.get(form.get("device_code", "")):
                 pending.spoiled = True
             return _gateway_fault()
+        if self._refusals:
+            error = self._refusals.pop(0)
+            return _refusal(_REFUSALS[error], error)
         if form.get("client_id") not in self.client_ids:
             return _refusal(401, "invalid_client")
         if self._slow_downs > 0:
@@ -234,10 +269,12 @@ class Login:
 
     def _tokens(self, family: str, number: int, scopes: tuple[str, ...]) -> Response:
         now = self._clock.now()
+        # What was unsubscribed is lost to this login, although it be subscribed again.
+        scopes = tuple(scope for scope in scopes if scope in self.subscribed)
         self._current[family] = number, now, scopes
         expires_at = now + timedelta(seconds=self._lifetime)
         self._access = {token: held for token, held in self._access.items() if held[0] > now}
-        self._id_tokens = {token: end for token, end in self._id_tokens.items() if end > now}
+        self._id_tokens = {token: held for token, held in self._id_tokens.items() if held[0] > now}
         access = secrets.token_urlsafe(32)
         self._access[access] = expires_at, scopes
         answer: dict[str, Any] = {
@@ -250,7 +287,7 @@ class Login:
         }
         if "openid" in scopes:
             answer["id_token"] = _id_token(now, expires_at)
-            self._id_tokens[answer["id_token"]] = expires_at
+            self._id_tokens[answer["id_token"]] = expires_at, scopes
         return JSONResponse(answer)
 
     async def _page(self, request: Request) -> Response:

@@ -27,24 +27,29 @@ from poller.vehicle.records import parse_time
 Admission = Callable[[Request], str]
 #: (VIN, descriptors, when) → descriptor → {"timestamp", "unit", "value"}, all text or None.
 CarData = Callable[[str, Sequence[str], datetime], Mapping[str, Mapping[str, str | None]]]
+#: (since, until) → the charging sessions that began in that time.
+Sessions = Callable[[datetime, datetime], Sequence[Mapping[str, Any]]]
 MappingShape = Literal["array", "object", "wrapper"]
 
 _VIN: Final = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
-_PAGE: Final = 2
 _PREFIX: Final = "/customers/"
 
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
-    """One vehicle of the account. `sessions`: its charging history, `settings`: its charging places."""
+    """One vehicle of the account. `sessions`: its charging history, `settings`: its charging places.
+
+    A history is a list, or made when asked for. `page`: entries of a list in one answer.
+    """
 
     vin: str
     mapping: Literal["PRIMARY", "SECONDARY"] = "PRIMARY"
     basic: Mapping[str, Any] = field(default_factory=dict)
-    sessions: Sequence[Mapping[str, Any]] = ()
+    sessions: Sequence[Mapping[str, Any]] | Sessions = ()
     settings: Sequence[Mapping[str, Any]] = ()
     tyres: Mapping[str, Any] = field(default_factory=dict)
     has_image: bool = True
+    page: int = 2
 
 
 @dataclass(slots=True)
@@ -59,7 +64,9 @@ class FakeRest:
     """The routes of facts section 2.1. `admits` tells the account, or an error's name ("CU-102").
 
     `requests` counts what was asked, by method and path, refused requests included; `quota.made` has
-    what was let in. `order` spoils what comes next. Calls over the quota are refused before all else.
+    what was let in. `order` spoils what comes next, and so does `ordered`: path → name of an error, or
+    None. Calls over the quota are refused before all else. `unmapped` are the vehicles that the account
+    is no longer the main user of.
     """
 
     def __init__(
@@ -80,6 +87,8 @@ class FakeRest:
         if shelf is not None:
             self.shelves.default_factory = lambda: shelf
         self.mapping_shape: MappingShape = mapping_shape
+        self.ordered: Callable[[str], str | None] = lambda _path: None
+        self.unmapped: set[str] = set()
         self._vehicles = {vehicle.vin: vehicle for vehicle in vehicles}
         self._data = data
         self._clock = clock
@@ -124,13 +133,14 @@ class FakeRest:
         self, request: Request, answer: Callable[[Request, str], Awaitable[Response]]
     ) -> Response:
         """What stands before all data: orders, token, quota, version."""
-        self.requests[f"{request.method} {request.url.path}"] += 1
+        path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+        self.requests[f"{request.method} {path}"] += 1
         account = self._admits(request)
         if account.startswith("CU-") or account in ("plain 401", "fault 401"):
             return error(account)
         if not self.quota.spend(account, self._clock.now()):
             return error("CU-429")
-        if (shape := self._ordered(request.url.path)) is not None:
+        if (shape := self._ordered(path) or self.ordered(request.url.path)) is not None:
             return error(shape)
         if request.headers.get("x-version") != "v1":
             return error("CU-400")
@@ -154,7 +164,7 @@ class FakeRest:
             if not _VIN.fullmatch(vin):
                 return error("CU-120")
             vehicle = self._vehicles.get(vin)
-            if vehicle is None or vehicle.mapping != "PRIMARY":
+            if vehicle is None or self._mapping(vehicle) != "PRIMARY":
                 return error("CU-104")
             return answer(request, vehicle)
 
@@ -162,8 +172,8 @@ class FakeRest:
 
     async def _mappings(self, _request: Request, _account: str) -> Response:
         entries = [
-            {"vin": vehicle.vin, "mappedSince": "2026-05-01T10:00:00.000Z", "mappingType": vehicle.mapping}
-            for vehicle in self._vehicles.values()
+            {"vin": vin, "mappedSince": "2026-05-01T10:00:00.000Z", "mappingType": self._mapping(vehicle)}
+            for vin, vehicle in self._vehicles.items()
         ]
         match self.mapping_shape:
             case "object":
@@ -171,6 +181,9 @@ class FakeRest:
             case "wrapper":
                 return JSONResponse({"mappings": entries})
         return JSONResponse(entries)
+
+    def _mapping(self, vehicle: Vehicle) -> str:
+        return "SECONDARY" if vehicle.vin in self.unmapped else vehicle.mapping
 
     def _telematic(self, request: Request, vehicle: Vehicle) -> Response:
         name = request.query_params.get("containerId")
@@ -219,24 +232,27 @@ def _image(_request: Request, vehicle: Vehicle) -> Response:
 def _history(request: Request, vehicle: Vehicle) -> Response:
     """Sessions that began between ``from`` and ``to``; the reply's field is ``next_token``."""
     try:
-        start, end = (parse_time(request.query_params[name]).timestamp() for name in ("from", "to"))
+        start, end = (parse_time(request.query_params[name]) for name in ("from", "to"))
     except (KeyError, ValueError):
         return error("CU-400")
-    found = [session for session in vehicle.sessions if start <= session["startTime"] < end]
-    return _page(request, found, "next_token")
+    known = vehicle.sessions(start, end) if callable(vehicle.sessions) else vehicle.sessions
+    found = [entry for entry in known if start.timestamp() <= entry["startTime"] < end.timestamp()]
+    return _page(request, found, "next_token", vehicle.page)
 
 
 def _places(request: Request, vehicle: Vehicle) -> Response:
-    return _page(request, vehicle.settings, "nextToken") if vehicle.settings else error("CU-127")
+    if not vehicle.settings:
+        return error("CU-127")
+    return _page(request, vehicle.settings, "nextToken", vehicle.page)
 
 
-def _page(request: Request, entries: Sequence[Mapping[str, Any]], field_name: str) -> Response:
+def _page(request: Request, entries: Sequence[Mapping[str, Any]], field_name: str, size: int) -> Response:
     token = request.query_params.get("nextToken")
     try:
         first = int(base64.urlsafe_b64decode(token)) if token else 0
     except (binascii.Error, ValueError):
         return error("CU-125")
-    body: dict[str, Any] = {"data": [dict(entry) for entry in entries[first : first + _PAGE]]}
-    if first + _PAGE < len(entries):
-        body[field_name] = base64.urlsafe_b64encode(str(first + _PAGE).encode()).decode()
+    body: dict[str, Any] = {"data": [dict(entry) for entry in entries[first : first + size]]}
+    if first + size < len(entries):
+        body[field_name] = base64.urlsafe_b64encode(str(first + size).encode()).decode()
     return Response(json.dumps(body), media_type="application/json")

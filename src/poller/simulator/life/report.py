@@ -71,7 +71,7 @@ class FuelReport:
     range_km: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Report:
     """How the car says it stood at `observed_at`.
 

@@ -10,19 +10,22 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from poller.errors import LoginRequired, RateLimited, SourceBlocked, SourceError, SourceUnavailable
+from poller.errors import LoginRequired, SourceBlocked, SourceError, SourceUnavailable
 from poller.runtime import log
 from poller.runtime.clock import wait
 from poller.sources.base import LoginState, SourceContext
 from poller.sources.cardata import oauth
 from poller.sources.cardata.device_login import SPOILED, DeviceCode, DeviceLogin
-from poller.sources.cardata.login_server import LoginServer, NotSent, Reply
+from poller.sources.cardata.login_server import LoginServer, slowed_down, unclear
 from poller.sources.cardata.oauth import Refusal, Verdict
 from poller.sources.cardata.settings import CarDataSettings
 from poller.sources.cardata.tokens import TokenFile, Tokens
+from poller.sources.http import NotSent, Reply
 from poller.sources.login_file import Past
+from poller.sources.oauth import Grant, read_grant, understood
 from poller.sources.shielded import Shielded
 from poller.vehicle.records import milliseconds
+from poller.vehicle.thresholds import DAEMON
 
 #: A token that was stored this lately is the newest there is: getting another one mends nothing.
 _RECENT: Final = timedelta(seconds=10)
@@ -30,8 +33,8 @@ _RECENT: Final = timedelta(seconds=10)
 _CLOCK_SLIP: Final = timedelta(minutes=1)
 #: A login is refreshed at least this often although nobody needs it, so that 14 days never pass.
 _KEEP: Final = timedelta(days=1)
+_WARN_EVERY: Final = timedelta(days=1)
 _KEEP_LOOK, _KEEP_RETRY = 300.0, 900.0
-_RATE_PAUSE: Final = timedelta(minutes=5)
 _BLOCK_PAUSE: Final = timedelta(hours=1)
 #: Codes that BMW's gateway spoils before we ask the human to come back later.
 _CODES: Final = 3
@@ -93,6 +96,11 @@ class Auth:
         stream = bool(self._settings.stream_url) and not self._settings.own_broker
         return oauth.lacks(tokens.scopes, self._name, stream=stream)
 
+    def lacking(self) -> list[oauth.Lack]:
+        """`lacks` of the login on disk; asks nobody."""
+        tokens = self._file.glance()
+        return [] if tokens is None else self.lacks(tokens)
+
     # Staying logged in.
 
     async def fresh(self, *, margin: float = 300.0, force: bool = False) -> Tokens:
@@ -113,11 +121,14 @@ class Auth:
     async def keep(self, stop: asyncio.Event) -> None:
         """Refresh once a day though nobody asks, by the wall clock, until `stop`.
 
-        So a login lasts through a machine's sleep and through weeks without a poll.
+        So a login lasts through a machine's sleep and through weeks without a poll. Where it cannot be
+        refreshed, the log warns once a day as its end draws near.
         """
         pause, failing = _KEEP_LOOK, False
+        warned_at: datetime | None = None
         while not await wait(stop, self._clock, pause):
             stored = self._file.glance()
+            warned_at = self._warn_of_its_end(stored, warned_at)
             if stored is None or self._age_is_within(stored, _KEEP):
                 continue
             if self._refused and self._refused[0] == stored.version:
@@ -129,6 +140,18 @@ class Auth:
                 if not failing:
                     self._logger.warning("login.not_refreshed", reason=error.reason, error=error.message)
                 pause, failing = _KEEP_RETRY, True
+
+    def _warn_of_its_end(self, stored: Tokens | None, warned_at: datetime | None) -> datetime | None:
+        """When it was last warned."""
+        now = self._clock.now()
+        if stored is None or (warned_at is not None and abs(now - warned_at) < _WARN_EVERY):
+            return warned_at
+        left = stored.refresh_expires_at - now
+        if not timedelta() < left <= timedelta(days=DAEMON.login_days):
+            return None
+        days = round(left / timedelta(days=1), 1)
+        self._logger.warning("login.ending", days_left=days, hint=self.login_hint)
+        return now
 
     def _is_stored(self, held: Tokens) -> bool:
         """Whether no other login was stored since, by a human say, and none was given up."""
@@ -186,7 +209,7 @@ class Auth:
             if reply.status < 500:
                 await self._call_off(past)
             raise self._not_refreshed(reply, stored, past)
-        grant = reply.understood(oauth.read_grant)
+        grant = understood(reply.body, read_grant)
         tokens = self._granted(grant, max(past.highest, stored.generation), stored)
         self._logger.debug("login.refreshed")
         return await self._store(tokens)
@@ -203,8 +226,8 @@ class Auth:
         self._unsaved = None
         return tokens
 
-    def _granted(self, grant: oauth.Grant, generation: int, before: Tokens | None) -> Tokens:
-        """The tokens after those of `generation`; what BMW left out stays as it was `before`."""
+    def _granted(self, grant: Grant, generation: int, before: Tokens | None) -> Tokens:
+        """The tokens after those of `generation`; what lasts and BMW left out stays as it was `before`."""
         now = milliseconds(self._clock.now())
         return Tokens(
             account=self._account,
@@ -233,7 +256,7 @@ class Auth:
         now, said, word = self._clock.now(), oauth.verdict(reply.status, reply.body), oauth.word(reply.body)
         match said:
             case Verdict.SLOW_DOWN:
-                return RateLimited(now + _RATE_PAUSE, "BMW's login server asks us to wait")
+                return slowed_down(reply, now)
             case Verdict.DENIED:
                 return SourceBlocked(
                     now + _BLOCK_PAUSE,
@@ -246,7 +269,7 @@ class Auth:
             case Verdict.REFUSED | Verdict.EXPIRED:
                 refusal = self._lost_login(stored, past, word)
             case _:
-                return reply.unclear()
+                return unclear(reply)
         self._refused = (stored.version, refusal)
         return _login_required(refusal)
 
@@ -312,7 +335,7 @@ class Auth:
         grant = await self._device.finish(code)
         return await self._work.run("login", functools.partial(self._accept, grant))
 
-    async def _accept(self, grant: oauth.Grant) -> Tokens:
+    async def _accept(self, grant: Grant) -> Tokens:
         async with self._file.lock(self._clock):
             before = await asyncio.to_thread(self._file.read)
             past = await asyncio.to_thread(self._file.past)

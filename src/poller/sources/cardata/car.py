@@ -8,32 +8,38 @@ from datetime import datetime
 from typing import Any, Final
 
 from poller.sources.base import Steering
+from poller.sources.cardata import meanings as m
 from poller.sources.cardata import values as v
 from poller.sources.cardata.catalogue import CATALOGUE
 from poller.sources.cardata.state import CarState, Held
 
 BASIC_DATA: Final = "basicData"
 
-Chain = tuple[str, ...]
+#: Descriptors, the best first; ``{left}`` and ``{right}`` stand for BMW's driver and passenger.
+Names = tuple[str, ...]
 Bounds = tuple[float, float]
 
-SOC: Final[Chain] = (
+SOC: Final[Names] = (
     "vehicle.drivetrain.batteryManagement.header",
     "vehicle.powertrain.electric.battery.stateOfCharge.displayed",
     "vehicle.drivetrain.electricEngine.charging.level",
     "vehicle.trip.segment.end.drivetrain.batteryManagement.hvSoc",
 )
-RANGE_ELECTRIC: Final[Chain] = (
+RANGE_ELECTRIC: Final[Names] = (
     "vehicle.drivetrain.electricEngine.kombiRemainingElectricRange",
     "vehicle.drivetrain.electricEngine.remainingElectricRange",
 )
-LITERS: Final[Chain] = ("vehicle.drivetrain.fuelSystem.remainingFuel",)
+LITERS: Final[Names] = ("vehicle.drivetrain.fuelSystem.remainingFuel",)
+CHARGING_STATUS: Final[Names] = (
+    "vehicle.drivetrain.electricEngine.charging.status",
+    "vehicle.drivetrain.electricEngine.charging.hvStatus",
+)
 #: The unit that the car shows.
-SHOWN_UNIT: Final[Chain] = (
+SHOWN_UNIT: Final[Names] = (
     "vehicle.cabin.infotainment.displayUnit.distance",
     "vehicle.cabin.infotainment.hmi.distanceUnit",
 )
-_DISTANCES: Final = (v.distance, v.positive_distance)
+_DISTANCES: Final = (m.distance, m.positive_distance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +64,13 @@ class Car:
     def __init__(self, state: CarState, basic: Mapping[str, Any], steering: Steering | None = None) -> None:
         self.state = state
         self.basic = basic
-        side = v.steering(basic.get("steering")) or steering or "left"
+        side = m.steering(basic.get("steering")) or steering or "left"
         other = "right" if side == "left" else "left"
         self._sides = {side: "driver", other: "passenger"}
         self._shown_unit = self._find_shown_unit()
         self.has_battery, self.has_tank = self._find_drive()
 
-    def chain(self, chain: Chain, convert: v.Convert, bounds: Bounds | None = None) -> Iterator[Found]:
+    def chain(self, chain: Names, convert: m.Convert, bounds: Bounds | None = None) -> Iterator[Found]:
         """What the chain's descriptors say, up to and with the first that is understood.
 
         A number outside `bounds` is not.
@@ -79,12 +85,12 @@ class Car:
             if not isinstance(value, v.Strange):
                 return
 
-    def first(self, chain: Chain, convert: v.Convert, bounds: Bounds | None = None) -> Found | None:
+    def first(self, chain: Names, convert: m.Convert, bounds: Bounds | None = None) -> Found | None:
         """The first of the chain that is understood."""
         found = self.chain(chain, convert, bounds)
         return next((one for one in found if not isinstance(one.value, v.Strange)), None)
 
-    def amount(self, chain: Chain, convert: v.Convert) -> int | float | None:
+    def amount(self, chain: Names, convert: m.Convert) -> int | float | None:
         """The first number of the chain."""
         found = self.first(chain, convert)
         return found.value if found is not None and isinstance(found.value, int | float) else None
@@ -99,15 +105,15 @@ class Car:
 
     def length(self, value: object) -> object:
         """A distance inside such an object, in the unit that the car shows; 0 is none."""
-        return v.positive_distance(v.scalar(value), self._shown_unit)
+        return m.positive_distance(v.scalar(value), self._shown_unit)
 
-    def _read(self, descriptor: str, held: Held, convert: v.Convert, bounds: Bounds | None) -> object:
+    def _read(self, descriptor: str, held: Held, convert: m.Convert, bounds: Bounds | None) -> object:
         value = convert(held.value, self._unit(descriptor, held, convert))
         if bounds is not None and isinstance(value, int | float) and not bounds[0] <= value <= bounds[1]:
             return v.strange(held.value)
         return value
 
-    def _unit(self, descriptor: str, held: Held, convert: v.Convert) -> str | None:
+    def _unit(self, descriptor: str, held: Held, convert: m.Convert) -> str | None:
         """The unit that came with the value, else the catalogue's, else for distances the car's."""
         known = CATALOGUE.get(descriptor)
         fallback = self._shown_unit if convert in _DISTANCES else None
@@ -124,8 +130,8 @@ class Car:
         basicData first: electric cars send stray fuel too.
         """
         name = v.token(v.scalar(self.basic.get("driveTrain")))
-        if name in v.DRIVE_TRAINS:
+        if name in m.DRIVE_TRAINS:
             return name in ("BEV", "PHEV"), name != "BEV"
-        charge, reach = self.amount(SOC, v.percent), self.amount(RANGE_ELECTRIC, v.distance)
+        charge, reach = self.amount(SOC, m.percent), self.amount(RANGE_ELECTRIC, m.distance)
         battery = charge is not None or reach is not None
-        return battery, not battery or bool(self.amount(LITERS, v.volume))
+        return battery, not battery or bool(self.amount(LITERS, m.volume))

@@ -19,8 +19,14 @@ from poller.errors import JournalError, LoginRequired, RateLimited, SourceError,
 from poller.runtime import log
 from poller.runtime.clock import Clock
 from poller.sources.base import Memory
-from poller.sources.cardata.refusals import CONTAINER_LIMIT, DESCRIPTORS_REFUSED, CarDataUnavailable
+from poller.sources.cardata.refusals import (
+    CONTAINER_LIMIT,
+    DESCRIPTORS_REFUSED,
+    CarDataUnavailable,
+    foreseen,
+)
 from poller.sources.cardata.rest import CarDataClient
+from poller.sources.http import NotSent
 from poller.vehicle.records import parse_time, rfc3339
 
 NAME: Final = "poller"
@@ -121,12 +127,12 @@ class Containers:
             await self._keep(replace(held, tries=held.tries + 1, tried_at=self._clock.now()))
             try:
                 return await self._settle(held)
-            except (RateLimited, LoginRequired) as error:
-                # Not the container's fault: whoever raised it says when to ask again.
+            except (RateLimited, LoginRequired, NotSent) as error:
+                # Not the container's fault: whoever raised it says when to ask again, or nobody was reached.
                 await self._keep(replace(self._held, tries=held.tries))
                 return self._makeshift(error)
             except SourceUnavailable as error:
-                if getattr(error, "code", "") == CONTAINER_LIMIT:
+                if isinstance(error, CarDataUnavailable) and error.code == CONTAINER_LIMIT:
                     await self._keep(replace(self._held, tries=len(_PAUSES)))
                 return self._makeshift(error)
 
@@ -149,14 +155,12 @@ class Containers:
 
     async def _settle(self, before: _Held) -> str:
         """Find or make a container, keep its id, and clear away the one it replaces."""
-        ours = [entry for entry in containers_in(await self._client.containers()) if _is_active(entry)]
-        used = len(ours)
-        ours = [
-            entry for entry in ours if entry.get("name") == NAME and entry["containerId"] not in before.bad
-        ]
+        listed = containers_in(await self._client.containers())
+        active = [entry for entry in listed if entry.get("state") == "ACTIVE"]
+        ours = [e for e in active if e.get("name") == NAME and e["containerId"] not in before.bad]
         try:
-            found = await self._find_or_create(ours, full=used >= MOST)
-        except CarDataUnavailable:
+            found = await self._find_or_create(ours, full=len(active) >= MOST)
+        except SourceUnavailable:
             if not before.id and ours:
                 # Another list of ours is better than none; the one that is wanted is tried for again.
                 await self._keep(replace(self._held, id=ours[0]["containerId"]))
@@ -186,12 +190,7 @@ class Containers:
                 continue
             self._logger.info("container.created", descriptors=len(descriptors))
             return container_in(body)
-        raise last or CarDataUnavailable(
-            f"the account has {MOST} containers, which is all that BMW allows",
-            code=CONTAINER_LIMIT,
-            hint="delete one that no program uses; a deleted one may count for 29 days more",
-            reason="container",
-        )
+        raise last or foreseen(CONTAINER_LIMIT)
 
     async def _clear_away(self, container: str) -> None:
         """Delete the one that was replaced; one that stays takes a place, nothing else."""
@@ -239,7 +238,8 @@ def containers_in(body: bytes) -> list[Mapping[str, Any]]:
     entries = raw.get("containers") if isinstance(raw, dict) else raw
     if not isinstance(entries, list):
         raise CarDataUnavailable("BMW's list of containers was not understood", reason="malformed")
-    return [entry for entry in entries if isinstance(entry, dict) and entry.get("containerId")]
+    entries = [entry for entry in entries if isinstance(entry, dict)]
+    return [entry for entry in entries if isinstance(entry.get("containerId"), str)]
 
 
 def container_in(body: bytes) -> str:
@@ -249,7 +249,3 @@ def container_in(body: bytes) -> str:
     if not isinstance(found, str) or not found:
         raise CarDataUnavailable("BMW made a container and did not name it", reason="malformed")
     return found
-
-
-def _is_active(entry: Mapping[str, Any]) -> bool:
-    return bool(entry.get("state") == "ACTIVE")

@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from poller.errors import LoginRequired, RateLimited, SourceError, SourceUnavailable
+from poller.errors import LoginRequired, SourceError, SourceUnavailable
 from poller.runtime.clock import Clock, Until
 from poller.sources.cardata import oauth
-from poller.sources.cardata.login_server import LoginServer, Reply
+from poller.sources.cardata.login_server import LoginServer, slowed_down, unclear
 from poller.sources.cardata.oauth import Verdict
+from poller.sources.http import Reply
+from poller.sources.oauth import Grant, read_grant, understood
 
 #: The reason of a LoginRequired that a fresh code mends.
 SPOILED: Final = "login_spoiled"
-_PAUSE: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class DeviceLogin:
         reply = await self._server.post(oauth.DEVICE_PATH, oauth.device_form(self._client_id, verifier))
         if reply.status != 200:
             raise self._no_code(reply)
-        device = reply.understood(oauth.read_device)
+        device = understood(reply.body, oauth.read_device)
         return DeviceCode(
             user_code=device.user_code,
             url=device.url,
@@ -59,7 +60,7 @@ class DeviceLogin:
             verifier=verifier,
         )
 
-    async def finish(self, code: DeviceCode) -> oauth.Grant:
+    async def finish(self, code: DeviceCode) -> Grant:
         """Wait until the human has allowed it, asking at the server's pace.
 
         Raises LoginRequired (see `oauth.login_refusal` for its reasons), SourceUnavailable if BMW
@@ -81,7 +82,7 @@ class DeviceLogin:
             if reply.status == 200:
                 return self._granted(reply)
             said = oauth.verdict(reply.status, reply.body)
-            trouble = reply.unclear() if said is Verdict.UNCLEAR else None
+            trouble = unclear(reply) if said is Verdict.UNCLEAR else None
             # A code does not survive a fault of BMW's gateway: what is said of it then is no refusal.
             spoiled = spoiled or reply.status >= 500
             if said is Verdict.SLOW_DOWN:
@@ -90,8 +91,8 @@ class DeviceLogin:
                 blamed = Verdict.SPOILED if spoiled and said is not Verdict.EXPIRED else said
                 raise self._refused(blamed, oauth.word(reply.body))
 
-    def _granted(self, reply: Reply) -> oauth.Grant:
-        grant = reply.understood(oauth.read_grant)
+    def _granted(self, reply: Reply) -> Grant:
+        grant = understood(reply.body, read_grant)
         if grant.refresh_token is None:
             raise SourceUnavailable(
                 "BMW gave no refresh token", hint=f"run `poller login {self._source}` again"
@@ -101,9 +102,9 @@ class DeviceLogin:
     def _no_code(self, reply: Reply) -> SourceError:
         said = oauth.verdict(reply.status, reply.body)
         if said is Verdict.SLOW_DOWN:
-            return RateLimited(self._clock.now() + _PAUSE, "BMW's login server asks us to wait")
+            return slowed_down(reply, self._clock.now())
         if reply.status >= 500 or said in (Verdict.UNCLEAR, Verdict.PENDING):
-            return reply.unclear()
+            return unclear(reply)
         return self._refused(said, oauth.word(reply.body))
 
     def _refused(self, said: Verdict, word: str = "") -> LoginRequired:

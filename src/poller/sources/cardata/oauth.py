@@ -24,7 +24,8 @@ SCOPES: Final = ("authenticate_user", OPENID, STREAM, REST)
 LOGIN_LIFETIME: Final = timedelta(days=14)
 #: What the server's "slow down" adds to the interval, in seconds.
 SLOWER: Final = 5.0
-_PORTAL: Final = "BMW's portal (your car, BMW CarData, Technical access)"
+#: Where a client and its subscriptions are, in the portal's words.
+PORTAL: Final = "BMW's portal (your car, BMW CarData, Technical access)"
 
 
 class Verdict(Enum):
@@ -68,18 +69,6 @@ class Device:
     interval: float
     lifetime: float
     device_code: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A good answer of the token endpoint; None where it is silent. `lifetime` in seconds."""
-
-    access_token: str = field(repr=False)
-    lifetime: float
-    scopes: tuple[str, ...] | None = None
-    refresh_token: str | None = field(default=None, repr=False)
-    id_token: str | None = field(default=None, repr=False)
-    gcid: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,32 +124,19 @@ def read_device(body: bytes) -> Device:
     """Understand the answer with the codes. Raises Unreadable."""
     raw = read_object(body)
     user_code, url = text(raw, "user_code"), text(raw, "verification_uri")
-    if urlsplit(url).scheme not in ("https", "http"):
+    if not _is_web_address(url):
         raise Unreadable("verification_uri")
+    complete = optional_text(raw, "verification_uri_complete")
     # BMW's description has lost the whole address; its guide says to build it.
     joint = "&" if "?" in url else "?"
     built = f"{url}{joint}{urlencode({'user_code': user_code})}"
     return Device(
         user_code=user_code,
         url=url,
-        url_complete=optional_text(raw, "verification_uri_complete") or built,
+        url_complete=complete if complete and _is_web_address(complete) else built,
         interval=seconds(raw, "interval", 5),
         lifetime=seconds(raw, "expires_in", 300),
         device_code=text(raw, "device_code"),
-    )
-
-
-def read_grant(body: bytes) -> Grant:
-    """Understand the token endpoint's answer. Unreadable if it holds no access token."""
-    raw = read_object(body)
-    scope = raw.get("scope")
-    return Grant(
-        access_token=text(raw, "access_token"),
-        lifetime=seconds(raw, "expires_in", 3600),
-        scopes=tuple(scope.split()) if isinstance(scope, str) else None,
-        refresh_token=optional_text(raw, "refresh_token"),
-        id_token=optional_text(raw, "id_token"),
-        gcid=optional_text(raw, "gcid"),
     )
 
 
@@ -189,7 +165,7 @@ def login_refusal(said: Verdict, source: str, error: str = "") -> Refusal:
             return Refusal(
                 f"the login was denied{what}",
                 f"if you refused it, {again} and allow it; if not, BMW's side is at fault, as it was for "
-                f"weeks in mid-2026: try later, then delete and create the client in {_PORTAL}",
+                f"weeks in mid-2026: try later, then delete and create the client in {PORTAL}",
                 "login_denied",
             )
         case Verdict.EXPIRED:
@@ -204,7 +180,7 @@ def login_refusal(said: Verdict, source: str, error: str = "") -> Refusal:
             return client_refusal(f"then {again}")
     return Refusal(
         f"BMW refused to begin or finish the login{what}",
-        f"look in {_PORTAL} whether the client is there and both subscriptions are ticked; then {again}",
+        f"look in {PORTAL} whether the client is there and both subscriptions are ticked; then {again}",
         "login_refused",
     )
 
@@ -213,7 +189,7 @@ def client_refusal(then: str) -> Refusal:
     """The client id is unknown. `then`: what follows once it is mended."""
     return Refusal(
         "BMW does not know this client id (invalid_client)",
-        f"compare `client_id` with {_PORTAL}: a new client needs a minute or two, a deleted one must be "
+        f"compare `client_id` with {PORTAL}: a new client needs a minute or two, a deleted one must be "
         f"created anew; {then}",
         "client_unknown",
     )
@@ -230,13 +206,21 @@ def lacks(scopes: Sequence[str], source: str, *, stream: bool) -> list[Lack]:
     for scope in (REST, STREAM) if stream else (REST,):
         if scope not in scopes:
             effect, box = subscriptions[scope]
-            hint = f'tick the subscription "{box}" in {_PORTAL}, {again}'
+            hint = f'tick the subscription "{box}" in {PORTAL}, {again}'
             found.append(Lack(scope, f"the login lacks the scope {scope}: {effect}", hint))
     if stream and OPENID not in scopes:
         message = f"the login lacks the scope {OPENID}: the stream's password is missing"
-        hint = f"create a new client in {_PORTAL}, set its `client_id`, {again}"
+        hint = f"create a new client in {PORTAL}, set its `client_id`, {again}"
         found.append(Lack(OPENID, message, hint))
     return found
+
+
+def _is_web_address(text: str) -> bool:
+    """Whether it may be shown as a link."""
+    try:
+        return urlsplit(text).scheme in ("https", "http")
+    except ValueError:
+        return False
 
 
 def _object(body: bytes) -> Mapping[str, Any]:

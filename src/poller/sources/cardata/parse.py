@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 from poller.errors import MalformedAnswer
 from poller.sources.base import Answer, Steering
 from poller.sources.cardata.car import BASIC_DATA, Car, Found
 from poller.sources.cardata.state import CarState
 from poller.sources.cardata.table import RULES
-from poller.sources.cardata.values import Strange, whole
+from poller.sources.cardata.values import Strange, read_json
 from poller.vehicle.snapshot import Snapshot, SnapshotBuilder
 
 #: Name of the body that holds `CarState.to_json`.
 STATE: Final = "state"
+#: Under this name descriptors are counted that the catalogue does not have.
+DESCRIPTOR: Final = "descriptor"
 
 
 def parse(answer: Answer, steering: Steering | None = None) -> Snapshot:
@@ -37,7 +39,7 @@ def origins(answer: Answer, steering: Steering | None = None) -> Mapping[str, Fo
 
 def _read(answer: Answer, steering: Steering | None) -> tuple[Snapshot, dict[str, Found]]:
     state = _state(answer)
-    basic = _json(answer, BASIC_DATA)
+    basic = read_json(answer.bodies.get(BASIC_DATA, b""))
     car = Car(state, basic if isinstance(basic, dict) else {}, steering)
     builder = SnapshotBuilder(source=answer.source, vin=answer.vin, received_at=answer.received_at)
     found: dict[str, Found] = {}
@@ -51,22 +53,15 @@ def _read(answer: Answer, steering: Steering | None) -> tuple[Snapshot, dict[str
     snapshot = builder.build()
     # Only what became a reading: some descriptors bear the time at which they were asked for.
     times = [reading.observed_at for reading in snapshot.readings.values() if reading.observed_at]
-    builder.observed_at = max(times, default=None)
-    return builder.build(), {key: one for key, one in found.items() if key in snapshot.readings}
+    unknown = (*snapshot.unknown_tokens, *((DESCRIPTOR, name) for name in state.unknown))
+    snapshot = replace(snapshot, observed_at=max(times, default=None), unknown_tokens=unknown)
+    return snapshot, {key: one for key, one in found.items() if key in snapshot.readings}
 
 
 def _state(answer: Answer) -> CarState:
     if STATE not in answer.bodies:
         raise MalformedAnswer("the answer has no state body")
-    state = CarState.from_json(_json(answer, STATE))
+    state = CarState.from_json(read_json(answer.bodies[STATE]))
     if state.vin.upper() != answer.vin.upper():
         raise MalformedAnswer("the state is another vehicle's")
     return state
-
-
-def _json(answer: Answer, name: str) -> Any:
-    """A body as JSON; None if it is not there or not JSON."""
-    try:
-        return json.loads(answer.bodies.get(name, b""), parse_int=whole)
-    except (ValueError, RecursionError):
-        return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, get_args
 
-from poller.sources.cardata.ledger import Spent, Standing
+from poller.sources.cardata.ledger import WINDOW, Spent, Standing
 from poller.vehicle.privacy import short_vin
 
 Endpoint = Literal[
@@ -41,7 +41,7 @@ _SHORTEST: Final = timedelta(minutes=10)
 #: With the stream at work, what only REST brings (lock, services, check-control) may be this old.
 _REST_ONLY: Final = timedelta(hours=6)
 #: The stream is given this long to come back before polling takes its place.
-_STREAM_GONE: Final = timedelta(hours=2)
+STREAM_GONE: Final = timedelta(hours=2)
 #: What polling by the clock takes of the calls that are not reserved; the rest is for what happens.
 _BY_CLOCK: Final = 0.8
 #: The stream must have held this long before what it missed is asked for.
@@ -136,16 +136,22 @@ def plan(
 def pace(now: datetime, standing: Standing, vehicles: int) -> timedelta | None:
     """How long to wait between two routine calls for one of so many vehicles; None: no such calls.
 
-    As even as 24 hours allow with room for what happens, and slower when little is left for the rest of
-    the UTC day; yesterday's calls come free until then.
+    As even as 24 hours allow with room for what happens; slower when little is left for the rest of the
+    UTC day, or until the first call of the last 24 hours comes free.
     """
     allowance = standing.limit - standing.reserve
     if allowance <= 0 or standing.routine_left <= 0:
         return None
-    even = timedelta(days=1) * vehicles / (allowance * _BY_CLOCK)
     tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     rest_of_day = (tomorrow - now) * vehicles / max(1, allowance - standing.used_today)
-    return max(even, rest_of_day, _SHORTEST)
+    comes_free = standing.calls[0].at + WINDOW - now if standing.calls else timedelta()
+    return max(even_pace(standing, vehicles), rest_of_day, comes_free * vehicles / standing.routine_left)
+
+
+def even_pace(standing: Standing, vehicles: int) -> timedelta:
+    """`pace` as it is on a day on which nothing happens."""
+    allowance = max(1, standing.limit - standing.reserve)
+    return max(timedelta(days=1) * vehicles / (allowance * _BY_CLOCK), _SHORTEST)
 
 
 class _Desk:
@@ -217,7 +223,7 @@ class _Desk:
         if not self._on_pace(last):
             return None
         stream = self._stream
-        gone = not stream.up and stream.since is not None and self._age(stream.since) >= _STREAM_GONE
+        gone = not stream.up and stream.since is not None and self._age(stream.since) >= STREAM_GONE
         if gone or not stream.wanted:
             return "polling"
         return "rest-only" if self._age(last) >= _REST_ONLY else None

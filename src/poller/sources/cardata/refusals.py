@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from poller.errors import LoginRequired, RateLimited, SourceError, SourceUnavailable
+from poller.sources.cardata.oauth import PORTAL
 
 QUOTA: Final = "CU-429"
 #: The container is gone, or its id was never one.
@@ -22,52 +23,35 @@ NOTHING_THERE: Final = frozenset({"CU-126", "CU-127"})
 #: A descriptor that BMW does not know; a list that is too long (undocumented).
 DESCRIPTORS_REFUSED: Final = frozenset({"CU-402", "CU-403"})
 
+_SCOPE: Final = "CU-103"
 _TOKEN: Final = frozenset({"CU-100", "CU-101", "CU-102"})
-#: CU-127 was seen with this message, which is about the token (KV#381).
-_ABOUT_TOKEN: Final = re.compile(r"invalid[_ ]token|token is (?:invalid|expired)", re.IGNORECASE)
+#: CU-127 was seen with such words (KV#381); so does the gateway speak, which has no codes.
+_ABOUT_TOKEN: Final = re.compile(
+    rb"invalid[_ ](?:access[_ ])?token|token is (?:invalid|expired)", re.IGNORECASE
+)
 _CODE: Final = re.compile(r"CU-\d{3}")
 #: 429 without the quota's code comes from a gateway that found us too fast.
 _TOO_FAST_PAUSE: Final = timedelta(minutes=15)
 _LONGEST: Final = timedelta(hours=24)
 
 
-class CarDataUnavailable(SourceUnavailable):
-    """BMW CarData did not give what was asked for."""
+class Coded(SourceError):
+    """A refusal of BMW CarData."""
 
-    def __init__(
-        self,
-        message: str | None = None,
-        *,
-        code: str = "",
-        hint: str | None = None,
-        reason: str | None = None,
-    ) -> None:
-        super().__init__(message, hint=hint, reason=reason)
-        #: BMW's own code, such as CU-104; "" where the answer had none.
-        self.code = code
-
-
-class CarDataLimited(RateLimited):
-    """BMW CarData asks us to wait."""
-
-    #: As in `CarDataUnavailable`.
+    #: BMW's own code, such as CU-104; "" where the answer had none.
     code: str = ""
 
 
-class CarDataLoginRequired(LoginRequired):
-    """BMW CarData does not take the login."""
+class CarDataUnavailable(Coded, SourceUnavailable):
+    """BMW CarData did not give what was asked for."""
 
-    def __init__(
-        self,
-        message: str | None = None,
-        *,
-        code: str = "",
-        hint: str | None = None,
-        reason: str | None = None,
-    ) -> None:
-        super().__init__(message, hint=hint, reason=reason)
-        #: As in `CarDataUnavailable`.
-        self.code = code
+
+class CarDataLimited(Coded, RateLimited):
+    """BMW CarData asks us to wait."""
+
+
+class CarDataLoginRequired(Coded, LoginRequired):
+    """BMW CarData does not take the login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +59,11 @@ class _Meaning:
     words: str
     hint: str | None = None
     reason: str = "unavailable"
-    kind: Literal["unavailable", "login"] = "unavailable"
 
 
 _SERVER = _Meaning("BMW CarData has an error of its own", "it is tried again by itself", reason="server")
 _REPORT: Final = "BMW seems to have changed something: look for a newer poller, or report it"
 _MEANINGS: Final[Mapping[str, _Meaning]] = {
-    "CU-103": _Meaning(
-        "the login is not allowed to read CarData",
-        "in BMW's portal, under CarData, subscribe the client to the CarData API, then log in again",
-        reason="scope",
-        kind="login",
-    ),
     "CU-104": _Meaning(
         "BMW gives this account no data of this vehicle",
         "only the vehicle's PRIMARY user gets data: look at the mapping in BMW's portal",
@@ -95,13 +72,13 @@ _MEANINGS: Final[Mapping[str, _Meaning]] = {
     "CU-105": _Meaning("BMW does not give the container any more", reason="container"),
     "CU-120": _Meaning("BMW does not take the VIN", "look at `vins`"),
     "CU-121": _Meaning("BMW does not take the container's id", reason="container"),
-    "CU-122": _Meaning("the container is deleted already", reason="container"),
-    "CU-124": _Meaning(
+    CONTAINER_DELETED: _Meaning("the container is deleted already", reason="container"),
+    CONTAINER_LIMIT: _Meaning(
         "the account has no room for another container",
         "delete one that no program uses; a deleted one may count for 29 days more",
         reason="container",
     ),
-    "CU-125": _Meaning("BMW forgot where in the list we were"),
+    PAGING_EXPIRED: _Meaning("BMW forgot where in the list we were"),
     "CU-126": _Meaning("BMW has no image of this vehicle"),
     "CU-127": _Meaning("BMW has no charging settings of this vehicle"),
     "CU-400": _Meaning("BMW does not take what was asked", _REPORT),
@@ -123,24 +100,17 @@ def code_of(body: bytes) -> str:
 
 def needs_token(status: int, body: bytes) -> bool:
     """Whether the access token is what was refused: a new one may help, once."""
-    code, raw = code_of(body), _object(body)
+    code = code_of(body)
     if code in _TOKEN:
         return True
-    if code in ("", "CU-127"):
-        texts = [raw.get("exveErrorMsg"), raw.get("exveNote"), raw.get("error")]
-        fault = raw.get("fault")
-        if isinstance(fault, dict):
-            texts.append(fault.get("faultstring"))
-        about = any(isinstance(text, str) and _ABOUT_TOKEN.search(text) for text in texts)
-        # The gateway's own words for it: "Invalid Access Token", with whatever status.
-        invalid = isinstance(fault, dict) and "access_token" in json.dumps(fault).lower()
-        return about or invalid or (status == 401 and not code)
-    return False
+    if status < 300 or code not in ("", "CU-127"):
+        return False
+    return (status == 401 and not code) or _ABOUT_TOKEN.search(body) is not None
 
 
 def refusal(
     status: int, body: bytes, now: datetime, *, login_hint: str, wait: timedelta | None = None
-) -> SourceError:
+) -> Coded:
     """The error for an answer that is no success. No text of the body is in it: it may name the VIN.
 
     Its `code` is BMW's. For CU-429 it is up to the ledger until when: then `until` is `now`. `wait` is
@@ -149,24 +119,48 @@ def refusal(
     code = code_of(body)
     told = f" ({status}, {code})" if code else f" ({status})"
     if code == QUOTA:
-        limited = CarDataLimited(
-            now,
-            f"BMW says that the day's calls are spent{told}",
-            hint="one call is tried after the next midnight UTC; if `poller status` counts fewer calls, "
-            "another program uses this account's",
-            reason="quota",
-        )
-        limited.code = code
-        return limited
-    if needs_token(status, body) and status < 500:
-        return CarDataLoginRequired(f"BMW does not take the login{told}", code=code, hint=login_hint)
-    if status == 429:
-        pause = min(wait or _TOO_FAST_PAUSE, _LONGEST)
-        return CarDataLimited(now + pause, f"BMW asks us to wait{told}")
-    meaning = _MEANINGS.get(code) or (_SERVER if status >= 500 else _Meaning("BMW refused to answer"))
-    if meaning.kind == "login":
-        return CarDataLoginRequired(meaning.words + told, code=code, hint=meaning.hint, reason=meaning.reason)
-    return CarDataUnavailable(meaning.words + told, code=code, hint=meaning.hint, reason=meaning.reason)
+        error: Coded = _spent(now, told)
+    elif needs_token(status, body) and status < 500:
+        error = CarDataLoginRequired(f"BMW does not take the login{told}", hint=login_hint)
+    elif status == 429:
+        pause = wait if wait is not None and wait > timedelta() else _TOO_FAST_PAUSE
+        error = CarDataLimited(now + min(pause, _LONGEST), f"BMW asks us to wait{told}")
+    elif code == _SCOPE:
+        error = _unsubscribed(told, login_hint)
+    else:
+        other = _SERVER if status >= 500 else _Meaning("BMW refused to answer")
+        error = _unavailable(_MEANINGS.get(code, other), told)
+    error.code = code
+    return error
+
+
+def foreseen(code: str) -> CarDataUnavailable:
+    """What `refusal` would say of a code that BMW need not be asked for."""
+    error = _unavailable(_MEANINGS[code])
+    error.code = code
+    return error
+
+
+def _unavailable(meaning: _Meaning, told: str = "") -> CarDataUnavailable:
+    return CarDataUnavailable(meaning.words + told, hint=meaning.hint, reason=meaning.reason)
+
+
+def _spent(now: datetime, told: str) -> CarDataLimited:
+    return CarDataLimited(
+        now,
+        f"BMW says that the day's calls are spent{told}",
+        hint="one call is tried after the next midnight UTC; if `poller status` counts fewer calls, "
+        "another program uses this account's",
+        reason="quota",
+    )
+
+
+def _unsubscribed(told: str, login_hint: str) -> CarDataLoginRequired:
+    return CarDataLoginRequired(
+        f"the login is not allowed to read CarData{told}",
+        hint=f'tick the subscription "CarData API" in {PORTAL}, wait a minute, then {login_hint}',
+        reason="scope",
+    )
 
 
 def _object(body: bytes) -> Mapping[str, Any]:

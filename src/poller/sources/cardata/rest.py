@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx
-
-from poller.errors import SourceError, SourceUnavailable
+from poller.errors import SourceError
 from poller.runtime.clock import Clock
-from poller.runtime.tls import shared_context
-from poller.sources.cardata.ledger import Call, Ledger
+from poller.sources.cardata.ledger import Ledger
 from poller.sources.cardata.refusals import (
     CONTAINER_DELETED,
     PAGING_EXPIRED,
@@ -25,29 +22,15 @@ from poller.sources.cardata.refusals import (
     needs_token,
     refusal,
 )
+from poller.sources.http import Call, HttpClient, Limits, NotSent, Reply, retry_after
 from poller.vehicle.privacy import short_vin
 from poller.vehicle.records import rfc3339
 
 #: Gives an access token; ``force``: another one than before, which BMW has refused.
 TokenGiver = Callable[[bool], Awaitable[str]]
 
-#: The whole of one request may take this many times as long: a server that drips must not hold us.
-_PATIENCE: Final = 3
 #: More pages than a sane answer has; each costs a call.
 _MOST_PAGES: Final = 20
-#: The request was never sent: nobody was reached.
-_UNREACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may cost; seconds are real ones.
-
-    `timeout`: each of connect, read, write and waiting for a connection. `largest_body`: bytes.
-    """
-
-    timeout: float = 30.0
-    largest_body: int = 4 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +52,7 @@ class _Request:
     vin: str = ""
     params: Mapping[str, str] = field(default_factory=dict)
     json: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+    accept: str = "application/json"
 
 
 class CarDataClient:
@@ -83,9 +60,9 @@ class CarDataClient:
 
     Every call costs one of the day's, but one that reached nobody; a token that BMW does not take is
     replaced once, which costs another call. Each raises RateLimited before anything is sent when the
-    ledger has nothing left for it, JournalError if the ledger cannot be written, and SourceError with
-    BMW's code (`refusals`): SourceUnavailable, LoginRequired, RateLimited. `routine` calls leave the
-    reserve alone; `purpose` is what the ledger notes, the endpoint's name unless told.
+    ledger has nothing left for it, JournalError if the ledger cannot be written, SourceUnavailable if
+    BMW did not answer, and one of `refusals` if it refused. `routine` calls leave the reserve alone;
+    `purpose` is what the ledger notes, the endpoint's name unless told.
     """
 
     def __init__(
@@ -103,21 +80,15 @@ class CarDataClient:
         self._token = token
         self._ledger = ledger
         self._clock = clock
-        self._limits = limits or Limits()
-        self._client: httpx.AsyncClient | None = None
+        self._http = HttpClient("BMW CarData", limits or Limits())
 
     async def open(self) -> None:
         """Make the HTTP client; connects to nobody. Does nothing if open."""
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                timeout=self._limits.timeout, follow_redirects=False, verify=shared_context()
-            )
+        await self._http.open()
 
     async def close(self) -> None:
         """Let go of connections; may be called twice."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        await self._http.close()
 
     async def mappings(self, *, purpose: str = "mappings", routine: bool = False) -> bytes:
         """Which vehicles the account has; `mappings_in` reads it."""
@@ -142,7 +113,8 @@ class CarDataClient:
 
     async def image(self, vin: str, *, purpose: str = "image", routine: bool = False) -> bytes:
         """A picture, PNG as a rule. CU-126 if there is none."""
-        reply = await self._ask(_of(vin, "image", purpose, routine=routine))
+        request = _of(vin, "image", purpose, routine=routine)
+        reply = await self._ask(replace(request, accept="*/*"))
         if not reply.headers.get("content-type", "").startswith("image/"):
             raise CarDataUnavailable("BMW's image is none", reason="malformed")
         return reply.body
@@ -203,18 +175,20 @@ class CarDataClient:
 
     async def _pages(self, request: _Request) -> Pages:
         """All pages; what was paid for is kept when the rest cannot be had."""
+        pages = await self._pages_in_a_row(request)
+        if isinstance(pages.cut, CarDataUnavailable) and pages.cut.code == PAGING_EXPIRED:
+            # BMW forgot where in the list we were: once more from the first page.
+            with contextlib.suppress(SourceError):
+                pages = await self._pages_in_a_row(request)
+        return pages
+
+    async def _pages_in_a_row(self, request: _Request) -> Pages:
         bodies: list[bytes] = []
         seen: set[str] = set()
-        token: str | None = None
         while len(bodies) < _MOST_PAGES:
-            params = dict(request.params) | ({"nextToken": token} if token else {})
             try:
-                body = await self._json(_paged(request, params))
+                body = await self._json(request)
             except SourceError as error:
-                if token and getattr(error, "code", "") == PAGING_EXPIRED and "" not in seen:
-                    seen, token = {""}, None
-                    bodies.clear()
-                    continue
                 if not bodies:
                     raise
                 return Pages(tuple(bodies), error)
@@ -225,61 +199,35 @@ class CarDataClient:
             if token in seen:
                 break
             seen.add(token)
-        endless = CarDataUnavailable("BMW's list does not end", reason="malformed")
-        return Pages(tuple(bodies), endless)
+            request = replace(request, params={**request.params, "nextToken": token})
+        return Pages(tuple(bodies), CarDataUnavailable("BMW's list does not end", reason="malformed"))
 
-    async def _ask(self, request: _Request) -> _Reply:
+    async def _ask(self, request: _Request) -> Reply:
         reply = await self._pay_and_send(request, await self._token(False))
         if needs_token(reply.status, reply.body):
             reply = await self._pay_and_send(request, await self._token(True))
         code = code_of(reply.body)
         if 200 <= reply.status < 300 and code in ("", CONTAINER_DELETED):
             return reply
-        wait = _wait(reply.headers)
+        wait = retry_after(reply.headers.get("retry-after"), self._clock.now())
         now = await self._ledger.refused(wait) if code == QUOTA else self._clock.now()
         raise refusal(reply.status, reply.body, now, login_hint=self._login_hint, wait=wait)
 
-    async def _pay_and_send(self, request: _Request, token: str) -> _Reply:
+    async def _pay_and_send(self, request: _Request, token: str) -> Reply:
         vehicle = short_vin(request.vin) if request.vin else ""
-        call = await self._ledger.spend(request.purpose, routine=request.routine, vehicle=vehicle)
+        paid = await self._ledger.spend(request.purpose, routine=request.routine, vehicle=vehicle)
+        headers = {"authorization": f"Bearer {token}", "x-version": "v1", "accept": request.accept}
+        url = self._host + request.path
         try:
-            async with asyncio.timeout(self._limits.timeout * _PATIENCE):
-                reply = await self._exchange(request, token)
-        except (httpx.RequestError, TimeoutError) as error:
-            raise await self._failed(call, error) from error
+            reply = await self._http.send(
+                Call(request.method, url, headers, request.params, json=request.json)
+            )
+        except NotSent:
+            await self._ledger.give_back(paid)
+            raise
         if reply.status < 500 and code_of(reply.body) != QUOTA:
             await self._ledger.answered()
         return reply
-
-    async def _failed(self, call: Call, error: httpx.RequestError | TimeoutError) -> SourceUnavailable:
-        unreached = isinstance(error, _UNREACHED)
-        if unreached:
-            await self._ledger.give_back(call)
-        if isinstance(error, httpx.TimeoutException | TimeoutError):
-            return CarDataUnavailable("BMW CarData did not answer in time", reason="timeout")
-        what = "could not be reached" if unreached else "broke off before the end of an answer"
-        return CarDataUnavailable(
-            f"BMW CarData {what} ({type(error).__name__})",
-            reason="network",
-            hint="look at this machine's network; it is tried again by itself",
-        )
-
-    async def _exchange(self, request: _Request, token: str) -> _Reply:
-        if self._client is None:
-            raise RuntimeError("the source is not open")
-        sent = self._client.build_request(
-            request.method,
-            self._host + request.path,
-            headers={"authorization": f"Bearer {token}", "x-version": "v1", "accept": _accept(request)},
-            params=dict(request.params) or None,
-            json=request.json,
-        )
-        response = await self._client.send(sent, stream=True)
-        try:
-            body = await _read(response, self._limits.largest_body)
-        finally:
-            await response.aclose()
-        return _Reply(response.status_code, dict(response.headers.items()), body)
 
 
 def mappings_in(body: bytes) -> list[Mapping[str, Any]]:
@@ -312,30 +260,5 @@ def _of(
     return _Request("GET", path, purpose, routine, vin=vin, params=params or {})
 
 
-def _paged(request: _Request, params: Mapping[str, str]) -> _Request:
-    return _Request(
-        request.method, request.path, request.purpose, request.routine, vin=request.vin, params=params
-    )
-
-
 def _container(container: str) -> str:
     return f"/customers/containers/{quote(container, safe='')}"
-
-
-def _accept(request: _Request) -> str:
-    return "*/*" if request.path.endswith("/image") else "application/json"
-
-
-def _wait(headers: Mapping[str, str]) -> timedelta | None:
-    """``Retry-After`` in seconds; no source shows one, nor a date."""
-    value = headers.get("retry-after", "").strip()
-    return timedelta(seconds=int(value)) if value.isascii() and value.isdigit() and len(value) < 9 else None
-
-
-async def _read(response: httpx.Response, limit: int) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > limit:
-            raise CarDataUnavailable(f"BMW's answer is larger than {limit} bytes", reason="malformed")
-    return bytes(body)

@@ -16,9 +16,13 @@ KIND: Final = "cardata"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+def plain_client_id(value: str) -> str:
+    """A client id as the login server takes it: the portal shows capitals to some, which it refuses."""
+    return value.strip().strip("\"'{}").lower()
+
+
 def _client_id(value: str) -> str:
-    # The portal shows capitals to some, which the login server refuses.
-    text = value.strip().strip("\"'{}").lower()
+    text = plain_client_id(value)
     if not _UUID.fullmatch(text):
         raise ValueError(
             "expected the client id as BMW's portal shows it under BMW CarData, Technical access: "

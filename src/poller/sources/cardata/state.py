@@ -5,8 +5,6 @@ Pure and immutable: a merge gives a new state. Values are kept as they came; `va
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -16,7 +14,7 @@ from typing import Any, Final, Literal
 from poller.errors import MalformedAnswer
 from poller.sources.cardata import values as v
 from poller.sources.cardata.catalogue import CATALOGUE
-from poller.sources.mybmw.values import clean, moment
+from poller.sources.texts import clean, moment
 from poller.vehicle.records import dumps, milliseconds, rfc3339
 
 Via = Literal["stream", "rest"]
@@ -292,21 +290,10 @@ def _object(body: bytes) -> dict[str, Any]:
     """A body as a JSON object whose every part can be stored. Raises MalformedAnswer."""
     if len(body) > MAX_BODY:
         raise MalformedAnswer(f"it is too long: {len(body)} bytes")
-    try:
-        value = json.loads(body, parse_int=_number, parse_float=_number, parse_constant=str)
-    except (ValueError, RecursionError) as error:
-        raise MalformedAnswer(f"it is not JSON ({len(body)} bytes)") from error
+    value = v.read_json(body)
     if not isinstance(value, dict):
-        raise MalformedAnswer("it is no JSON object")
+        raise MalformedAnswer(f"it is no JSON object ({len(body)} bytes)")
     return value
-
-
-def _number(digits: str) -> int | float | str:
-    """A number as it can be written again; beyond any float it stays what it is written as."""
-    if len(digits) < 20 and digits.lstrip("-").isdecimal():
-        return int(digits)
-    value = float(digits)
-    return value if math.isfinite(value) else digits[:40]
 
 
 def _held_json(held: Held) -> dict[str, Any]:

@@ -7,16 +7,27 @@ rule sees the descriptors it reads and what basicData says the car is, nothing e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final
 
+from poller.sources.cardata import meanings as m
 from poller.sources.cardata import values as v
-from poller.sources.cardata.car import BASIC_DATA, LITERS, RANGE_ELECTRIC, SHOWN_UNIT, SOC, Car, Found
-from poller.sources.cardata.car import Chain as Names
+from poller.sources.cardata.car import (
+    BASIC_DATA,
+    CHARGING_STATUS,
+    LITERS,
+    RANGE_ELECTRIC,
+    SHOWN_UNIT,
+    SOC,
+    Car,
+    Found,
+    Names,
+)
+from poller.sources.cardata.rules import Chain, Computed, Each, Fact, Rule, Spread
 from poller.sources.cardata.state import LATITUDE, LONGITUDE, ODOMETER
-from poller.sources.mybmw.values import dimension
+from poller.sources.texts import dimension
 from poller.vehicle.signals import BY_KEY, POSITIONS
 
 _ENGINE: Final = "vehicle.drivetrain.electricEngine"
@@ -27,7 +38,6 @@ _AC_LIMIT: Final = f"{_BATTERY}.charging.acLimit"
 _HVAC: Final = "vehicle.cabin.hvac.preconditioning.status"
 _NAVIGATION: Final = "vehicle.cabin.infotainment.navigation"
 
-_STATUS: Final = (f"{_CHARGING}.status", f"{_CHARGING}.hvStatus")
 _MINUTES: Final = (f"{_CHARGING}.timeRemaining", f"{_CHARGING}.timeToFullyCharged")
 _PLUG: Final = (
     "vehicle.body.chargingPort.status",
@@ -62,87 +72,6 @@ _SERVICE_NAMES: Final = {
     "100": "vehicle_check",
 }
 
-Each = Iterator[tuple[str | None, Found]]
-
-
-class Rule(Protocol):
-    """How one signal is read; `reads` are the descriptors that it may use."""
-
-    @property
-    def key(self) -> str:
-        """The signal."""
-        ...
-
-    @property
-    def reads(self) -> Names:
-        """The descriptors, with ``{left}`` and ``{right}``."""
-        ...
-
-    def found(self, car: Car) -> Each:
-        """Dimension and finding; a later one replaces an earlier one of the same dimension."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """One signal (at one position) from the first descriptor that says it; `only`: for which cars."""
-
-    key: str
-    reads: Names
-    convert: v.Convert
-    position: str | None = None
-    only: Literal["battery", "tank"] | None = None
-
-    def found(self, car: Car) -> Each:
-        """See `Rule`."""
-        if (self.only == "battery" and not car.has_battery) or (self.only == "tank" and not car.has_tank):
-            return
-        for found in car.chain(self.reads, self.convert, BY_KEY[self.key].bounds):
-            yield self.position, found
-
-
-@dataclass(frozen=True, slots=True)
-class Computed:
-    """One signal from several descriptors together."""
-
-    key: str
-    reads: Names
-    compute: Callable[[Car], Iterable[Found]]
-
-    def found(self, car: Car) -> Each:
-        """See `Rule`."""
-        return ((None, found) for found in self.compute(car))
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """One signal for each member of a list, the member's kind being the dimension."""
-
-    key: str
-    reads: Names
-    each: Callable[[Car], Each]
-
-    def found(self, car: Car) -> Each:
-        """See `Rule`."""
-        return self.each(car)
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """What basicData says the car is: the first member that says it."""
-
-    key: str
-    members: tuple[str, ...]
-    convert: Callable[[object], object] = v.label
-    reads: Names = ()
-
-    def found(self, car: Car) -> Each:
-        """See `Rule`."""
-        values = (self.convert(car.basic.get(member)) for member in self.members)
-        value = next((value for value in values if value is not None), None)
-        if value is not None:
-            yield None, Found(value, None, BASIC_DATA, BASIC_DATA)
-
 
 # --- ranges -----------------------------------------------------------------------------------
 
@@ -150,19 +79,19 @@ class Fact:
 def _range_total(car: Car) -> Iterable[Found]:
     """All there is. BMW's last remaining range is a plug-in hybrid's sum, and next to 0 on electric cars."""
     if not car.has_battery:
-        return car.chain(_RANGE_LAST, v.distance, _REACH)
-    return car.chain(_RANGE_SUM if car.has_tank else RANGE_ELECTRIC, v.distance, _REACH)
+        return car.chain(_RANGE_LAST, m.distance, _REACH)
+    return car.chain(_RANGE_SUM if car.has_tank else RANGE_ELECTRIC, m.distance, _REACH)
 
 
 def _range_fuel(car: Car) -> Iterable[Found]:
     """The range on fuel: for a plug-in hybrid the sum less the electric part, as old as the older one."""
     if not car.has_tank:
         return
-    for total in car.chain(_RANGE_LAST, v.distance, _REACH):
+    for total in car.chain(_RANGE_LAST, m.distance, _REACH):
         if not car.has_battery or isinstance(total.value, v.Strange):
             yield total
             continue
-        electric = car.first(RANGE_ELECTRIC, v.distance, _REACH)
+        electric = car.first(RANGE_ELECTRIC, m.distance, _REACH)
         if electric is not None:
             left = max(0, round(_amount(total) - _amount(electric), 3))
             yield replace(total, value=left, observed_at=_older(total.observed_at, electric.observed_at))
@@ -181,8 +110,8 @@ def _older(one: datetime | None, two: datetime | None) -> datetime | None:
 
 def _remaining(car: Car) -> Iterable[Found]:
     """Seconds left, only while charging: the last minutes stay for days after unplugging."""
-    charging = car.first(_STATUS, v.charging) if car.has_battery else None
-    return car.chain(_MINUTES, v.seconds, _LEFT) if charging is not None and charging.value is True else ()
+    charging = car.first(CHARGING_STATUS, m.charging) if car.has_battery else None
+    return car.chain(_MINUTES, m.seconds, _LEFT) if charging is not None and charging.value is True else ()
 
 
 def _charging_end(car: Car) -> Iterable[Found]:
@@ -196,10 +125,10 @@ def _capacity(car: Car) -> Iterable[Found]:
     """The battery's energy; basicData has it for cars that do not send it."""
     if not car.has_battery:
         return
-    value = v.energy(v.scalar(car.basic.get("hvsMaxEnergyAbsolute")), None)
+    value = m.energy(v.scalar(car.basic.get("hvsMaxEnergyAbsolute")), None)
     if value is not None:
         yield Found(value, None, BASIC_DATA, BASIC_DATA)
-    yield from car.chain(_CAPACITY, v.energy)
+    yield from car.chain(_CAPACITY, m.energy)
 
 
 # --- place ------------------------------------------------------------------------------------
@@ -235,18 +164,18 @@ def _services(member: str, convert: Callable[[Car, object], object]) -> Callable
 
 def _service_name(item: Mapping[str, Any]) -> str | None:
     """By BMW's number of the service; titles are in the owner's language."""
-    number = v.label(item.get("id"))
+    number = m.label(item.get("id"))
     if number is None:
         return None
     return _SERVICE_NAMES.get(number) or dimension(f"service_{number}")
 
 
-_due_dates: Final = _services("date", lambda _, value: v.due(v.scalar(value)))
+_due_dates: Final = _services("date", lambda _, value: m.due(v.scalar(value)))
 
 
 def _due(car: Car) -> Each:
     """Also the legal inspection's own descriptor, which can be streamed; the service's word counts more."""
-    for found in car.chain((_INSPECTION,), v.due):
+    for found in car.chain((_INSPECTION,), m.due):
         yield "vehicle_tuv", found
     yield from _due_dates(car)
 
@@ -257,9 +186,9 @@ def _messages(car: Car) -> Each:
     if source is None:
         return
     for item in items:
-        number, status = v.label(item.get("id")), v.scalar(item.get("status"))
+        number, status = m.label(item.get("id")), v.scalar(item.get("status"))
         name = dimension(f"ccm_{number}") if number is not None else None
-        worst = v.severity(status, None) if v.presence(status) is v.Presence.VALUE else "unknown"
+        worst = m.severity(status, None) if v.presence(status) is v.Presence.VALUE else "unknown"
         if name is not None and worst is not None:
             yield name, Found(worst, source.observed_at, source.origin, source.via)
 
@@ -267,7 +196,7 @@ def _messages(car: Car) -> Each:
 # --- the table --------------------------------------------------------------------------------
 
 
-def _at_positions(key: str, convert: v.Convert, pattern: str) -> tuple[Chain, ...]:
+def _at_positions(key: str, convert: m.Convert, pattern: str) -> tuple[Chain, ...]:
     """A rule for each corner: `pattern` has ``row`` and ``side``, the latter by the steering wheel."""
     corners = ((place, *place.split("_")) for place in POSITIONS)
     return tuple(
@@ -283,71 +212,71 @@ def _wheels(key: str, member: str) -> tuple[Chain, ...]:
         Chain(
             key,
             (f"vehicle.chassis.axle.{_ROWS[end]}.wheel.{side}.tire.{member}",),
-            v.pressure,
+            m.pressure,
             position=place,
         )
         for place, end, side in corners
     )
 
 
-def _electric(key: str, convert: v.Convert, *reads: str) -> Chain:
+def _electric(key: str, convert: m.Convert, *reads: str) -> Chain:
     return Chain(key, reads, convert, only="battery")
 
 
-def _simple(key: str, convert: v.Convert, *reads: str) -> Chain:
+def _simple(key: str, convert: m.Convert, *reads: str) -> Chain:
     return Chain(key, reads, convert)
 
 
 _DRIVING: Final[tuple[Rule, ...]] = (
-    _simple("odometer_km", v.positive_distance, ODOMETER, "vehicle.trip.segment.end.travelledDistance"),
+    _simple("odometer_km", m.positive_distance, ODOMETER, "vehicle.trip.segment.end.travelledDistance"),
     Computed("range_total_km", (*_RANGE_SUM, *RANGE_ELECTRIC), _range_total),
-    _electric("range_electric_km", v.distance, *RANGE_ELECTRIC),
+    _electric("range_electric_km", m.distance, *RANGE_ELECTRIC),
     Computed("range_fuel_km", (*_RANGE_LAST, *RANGE_ELECTRIC), _range_fuel),
-    Chain("fuel_liters", LITERS, v.volume, only="tank"),
-    Chain("fuel_percent", ("vehicle.drivetrain.fuelSystem.level",), v.percent, only="tank"),
-    _simple("moving", v.flag, "vehicle.isMoving"),
+    Chain("fuel_liters", LITERS, m.volume, only="tank"),
+    Chain("fuel_percent", ("vehicle.drivetrain.fuelSystem.level",), m.percent, only="tank"),
+    _simple("moving", m.flag, "vehicle.isMoving"),
 )
 _ENERGY: Final[tuple[Rule, ...]] = (
-    _electric("soc_percent", v.percent, *SOC),
-    _electric("soc_target_percent", v.percent, f"{_BATTERY}.stateOfCharge.target"),
-    _electric("plugged", v.plugged, *_PLUG),
-    _electric("charging", v.charging, *_STATUS),
-    _electric("charging_state", v.charging_state, *_STATUS),
-    _electric("charging_power_watts", v.power, f"{_BATTERY}.charging.power"),
-    Computed("charging_remaining_seconds", (*_STATUS, *_MINUTES), _remaining),
-    Computed("charging_end_at", (*_STATUS, *_MINUTES), _charging_end),
-    _electric("charging_mode", v.charging_mode, f"{_PROFILE}.mode"),
-    _electric("charging_preference", v.charging_preference, f"{_PROFILE}.preference"),
-    _electric("charging_control_type", v.charging_control_type, f"{_PROFILE}.timerType"),
-    _electric("charging_connection", v.charging_connection, f"{_CHARGING}.connectionType"),
-    _electric("charging_ac_limit_amperes", v.current, f"{_AC_LIMIT}.selected"),
-    _electric("charging_ac_limited", v.ac_limited, f"{_AC_LIMIT}.isActive"),
+    _electric("soc_percent", m.percent, *SOC),
+    _electric("soc_target_percent", m.percent, f"{_BATTERY}.stateOfCharge.target"),
+    _electric("plugged", m.plugged, *_PLUG),
+    _electric("charging", m.charging, *CHARGING_STATUS),
+    _electric("charging_state", m.charging_state, *CHARGING_STATUS),
+    _electric("charging_power_watts", m.power, f"{_BATTERY}.charging.power"),
+    Computed("charging_remaining_seconds", (*CHARGING_STATUS, *_MINUTES), _remaining),
+    Computed("charging_end_at", (*CHARGING_STATUS, *_MINUTES), _charging_end),
+    _electric("charging_mode", m.charging_mode, f"{_PROFILE}.mode"),
+    _electric("charging_preference", m.charging_preference, f"{_PROFILE}.preference"),
+    _electric("charging_control_type", m.charging_control_type, f"{_PROFILE}.timerType"),
+    _electric("charging_connection", m.charging_connection, f"{_CHARGING}.connectionType"),
+    _electric("charging_ac_limit_amperes", m.current, f"{_AC_LIMIT}.selected"),
+    _electric("charging_ac_limited", m.ac_limited, f"{_AC_LIMIT}.isActive"),
     Computed("battery_capacity_kwh", _CAPACITY, _capacity),
-    _electric("battery_health_percent", v.health, f"{_BATTERY}.stateOfHealth.displayed"),
-    _simple("aux_battery_volts", v.voltage, "vehicle.electricalSystem.battery.voltage"),
+    _electric("battery_health_percent", m.health, f"{_BATTERY}.stateOfHealth.displayed"),
+    _simple("aux_battery_volts", m.voltage, "vehicle.electricalSystem.battery.voltage"),
 )
 _BODY: Final[tuple[Rule, ...]] = (
-    _simple("locked", v.locked, _LOCK),
-    _simple("lock_state", v.lock_state, _LOCK),
-    *_at_positions("door_open", v.opening, "vehicle.cabin.door.{row}.{side}.isOpen"),
-    *_at_positions("window_open", v.opening, "vehicle.cabin.window.{row}.{side}.status"),
-    Chain("window_open", ("vehicle.body.trunk.window.isOpen",), v.opening, position="rear"),
-    _simple("hood_open", v.opening, "vehicle.body.hood.isOpen"),
-    _simple("trunk_open", v.opening, "vehicle.body.trunk.isOpen", "vehicle.body.trunk.door.isOpen"),
-    _simple("sunroof_open", v.opening, "vehicle.cabin.sunroof.status", "vehicle.cabin.sunroof.overallStatus"),
-    _simple("convertible_top_open", v.opening, "vehicle.cabin.convertible.roofStatus"),
-    _simple("alarm_armed", v.armed, "vehicle.vehicle.antiTheftAlarmSystem.alarm.armStatus"),
-    _simple("deep_sleep", v.flag, "vehicle.vehicle.deepSleepModeActive"),
+    _simple("locked", m.locked, _LOCK),
+    _simple("lock_state", m.lock_state, _LOCK),
+    *_at_positions("door_open", m.opening, "vehicle.cabin.door.{row}.{side}.isOpen"),
+    *_at_positions("window_open", m.opening, "vehicle.cabin.window.{row}.{side}.status"),
+    Chain("window_open", ("vehicle.body.trunk.window.isOpen",), m.opening, position="rear"),
+    _simple("hood_open", m.opening, "vehicle.body.hood.isOpen"),
+    _simple("trunk_open", m.opening, "vehicle.body.trunk.isOpen", "vehicle.body.trunk.door.isOpen"),
+    _simple("sunroof_open", m.opening, "vehicle.cabin.sunroof.status", "vehicle.cabin.sunroof.overallStatus"),
+    _simple("convertible_top_open", m.opening, "vehicle.cabin.convertible.roofStatus"),
+    _simple("alarm_armed", m.armed, "vehicle.vehicle.antiTheftAlarmSystem.alarm.armStatus"),
+    _simple("deep_sleep", m.flag, "vehicle.vehicle.deepSleepModeActive"),
     _simple(
-        "climate_state", v.climate_state, f"{_HVAC}.comfortState", "vehicle.vehicle.preConditioning.activity"
+        "climate_state", m.climate_state, f"{_HVAC}.comfortState", "vehicle.vehicle.preConditioning.activity"
     ),
-    _electric("climate_at_departure", v.flag, f"{_PROFILE}.climatizationActive"),
+    _electric("climate_at_departure", m.flag, f"{_PROFILE}.climatizationActive"),
 )
 _SERVICE: Final[tuple[Rule, ...]] = (
     Spread(
         "service_state",
         (_SERVICES,),
-        _services("status", lambda _, value: v.service_state(v.scalar(value), None)),
+        _services("status", lambda _, value: m.service_state(v.scalar(value), None)),
     ),
     Spread("service_due_at", (_SERVICES, _INSPECTION), _due),
     Spread(
@@ -360,17 +289,17 @@ _SERVICE: Final[tuple[Rule, ...]] = (
 _PLACE: Final[tuple[Rule, ...]] = (
     Computed("latitude_degrees", (LATITUDE, LONGITUDE), _latitude),
     Computed("longitude_degrees", (LATITUDE, LONGITUDE), _longitude),
-    _simple("heading_degrees", v.heading, f"{_NAVIGATION}.currentLocation.heading"),
+    _simple("heading_degrees", m.heading, f"{_NAVIGATION}.currentLocation.heading"),
 )
 _WHAT_IT_IS: Final[tuple[Rule, ...]] = (
     Fact("model", ("modelName", "modelRange")),
-    Fact("brand", ("brand",), v.brand),
-    Fact("drive_train", ("driveTrain",), v.drive_train),
+    Fact("brand", ("brand",), m.brand),
+    Fact("drive_train", ("driveTrain",), m.drive_train),
     Fact("body_type", ("bodyType",)),
-    Fact("head_unit", ("headUnit",), v.head_unit),
+    Fact("head_unit", ("headUnit",), m.head_unit),
     Fact("software_version", ("puStep",)),
     Fact("country", ("countryCodeISO", "countryCode")),
-    Fact("steering", ("steering",), v.steering),
+    Fact("steering", ("steering",), m.steering),
 )
 
 RULES: Final[tuple[Rule, ...]] = (

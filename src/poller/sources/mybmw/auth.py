@@ -14,13 +14,14 @@ from poller.errors import ConfigError, LoginRequired, SourceError, SourceUnavail
 from poller.runtime import log
 from poller.runtime.clock import Clock
 from poller.sources.base import LoginState
+from poller.sources.http import Call, Reply
 from poller.sources.mybmw import oauth
 from poller.sources.mybmw.refusals import refusal
 from poller.sources.mybmw.regions import Server, correlation, login_headers, new_device, x_user_agent
 from poller.sources.mybmw.settings import MyBmwSettings
 from poller.sources.mybmw.tokens import SESSION_AGE, Takeover, TokenFile, Tokens, read_takeover
-from poller.sources.mybmw.transport import Call, Reply, Transport
-from poller.sources.oauth import Unreadable
+from poller.sources.mybmw.transport import Transport
+from poller.sources.oauth import Grant, Unreadable, read_grant, understood
 from poller.sources.shielded import Shielded
 from poller.vehicle.records import milliseconds
 
@@ -174,7 +175,7 @@ class Auth:
             gcid=taken.gcid if taken else "",
         )
 
-    def _granted(self, before: Tokens, grant: oauth.Grant) -> Tokens:
+    def _granted(self, before: Tokens, grant: Grant) -> Tokens:
         now = milliseconds(self._clock.now())
         renew = now - before.session_since >= SESSION_AGE
         return replace(
@@ -189,7 +190,7 @@ class Auth:
             gcid=grant.gcid or before.gcid,
         )
 
-    async def _refresh_grant(self, tokens: Tokens) -> oauth.Grant:
+    async def _refresh_grant(self, tokens: Tokens) -> Grant:
         config = await self._config(tokens)
         reply = await self._transport.send(
             self._post(
@@ -206,9 +207,9 @@ class Auth:
         )
         if reply.status in (400, 401):
             raise self._refusal()
-        return self._understood(reply, oauth.read_grant)
+        return self._understood(reply, read_grant)
 
-    async def _taken_grant(self, tokens: Tokens) -> oauth.Grant:
+    async def _taken_grant(self, tokens: Tokens) -> Grant:
         """As `_refresh_grant`, for a token that a human brought."""
         try:
             return await self._refresh_grant(tokens)
@@ -219,7 +220,7 @@ class Auth:
                 "stored before is kept",
             ) from error
 
-    async def _password_grant(self, tokens: Tokens, captcha_token: str) -> oauth.Grant:
+    async def _password_grant(self, tokens: Tokens, captcha_token: str) -> Grant:
         config = await self._config(tokens)
         proof = oauth.Proof.new()
         code = await self._authorize(config, proof, tokens, captcha_token)
@@ -236,7 +237,7 @@ class Auth:
                 },
             )
         )
-        grant = self._understood(reply, oauth.read_grant)
+        grant = self._understood(reply, read_grant)
         if grant.refresh_token is None:
             raise SourceUnavailable("BMW gave no refresh token")
         return grant
@@ -302,10 +303,7 @@ class Auth:
     def _understood(self, reply: Reply, read: Callable[[bytes], T]) -> T:
         if reply.status != 200:
             raise self._could_not_ask(reply)
-        try:
-            return read(reply.body)
-        except Unreadable as error:
-            raise SourceUnavailable(f"BMW's login server answered without usable {error}") from error
+        return understood(reply.body, read)
 
     def _could_not_ask(self, reply: Reply) -> SourceError:
         """The error for an answer that says nothing about the login itself; so the login is kept."""

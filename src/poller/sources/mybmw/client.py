@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from poller.runtime.clock import Clock
+from poller.sources.http import Call, Reply
 from poller.sources.mybmw.auth import Auth
 from poller.sources.mybmw.refusals import refusal
 from poller.sources.mybmw.regions import Server, data_headers, state_query
 from poller.sources.mybmw.tokens import Tokens
-from poller.sources.mybmw.transport import Call, Reply, Transport
+from poller.sources.mybmw.transport import Transport
 
 _LIST: Final = "/eadrax-vcs/v5/vehicle-list"
 _PROFILE: Final = "/eadrax-vcs/v5/vehicle-data/profile"

@@ -7,15 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qs
 
-from poller.sources.oauth import (
-    Unreadable,
-    challenge,
-    optional_text,
-    random_text,
-    read_object,
-    seconds,
-    text,
-)
+from poller.sources.oauth import Unreadable, challenge, random_text, read_object, text
 
 CONFIG_PATH: Final = "/eadrax-ucs/v1/presentation/oauth/config"
 
@@ -40,16 +32,6 @@ class OAuthConfig:
     def basic(self) -> tuple[str, str]:
         """The app's own name and secret, for the token endpoint."""
         return self.client_id, self.client_secret
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A good answer of the token endpoint. `lifetime` in seconds."""
-
-    access_token: str = field(repr=False)
-    lifetime: float
-    refresh_token: str | None = field(default=None, repr=False)
-    gcid: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +68,6 @@ def read_config(body: bytes) -> OAuthConfig:
         return_url=text(raw, "returnUrl"),
         token_url=token_url,
         scopes=tuple(scopes),
-    )
-
-
-def read_grant(body: bytes) -> Grant:
-    """Understand the token endpoint's answer. Unreadable if it holds no access token."""
-    raw = read_object(body)
-    return Grant(
-        text(raw, "access_token"),
-        seconds(raw, "expires_in", 3600),  # what is seen in the field
-        optional_text(raw, "refresh_token"),
-        optional_text(raw, "gcid"),
     )
 
 

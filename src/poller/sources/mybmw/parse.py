@@ -9,7 +9,7 @@ from typing import Any
 from poller.errors import MalformedAnswer
 from poller.sources.base import Answer
 from poller.sources.mybmw.table import RULES
-from poller.sources.mybmw.values import moment
+from poller.sources.texts import moment
 from poller.vehicle.snapshot import Snapshot, SnapshotBuilder
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from poller.errors import LoginRequired, RateLimited, SourceBlocked, SourceError, SourceUnavailable
+from poller.sources.http import retry_after
 
 BLOCKED: Final = 489
 _BLOCKED_PAUSE = timedelta(hours=24)
@@ -26,7 +26,7 @@ _BLOCKED_MESSAGE = (
 )
 _BLOCKED_HINT = (
     "nothing here is broken and retrying cannot help; the login is kept and asked once a day. "
-    'BMW\'s open way for owners is CarData (type = "cardata", which this version does not have yet)'
+    'BMW\'s open way for owners is CarData: type = "cardata", docs/sources/cardata.md'
 )
 
 
@@ -61,22 +61,6 @@ def _limited(status: int, headers: Mapping[str, str], text: str, now: datetime) 
         hint="the login is kept; a longer `interval` for this source spends fewer calls",
         reason="quota" if quota else None,
     )
-
-
-def retry_after(value: str | None, now: datetime) -> timedelta | None:
-    """The wait in a Retry-After header, seconds or an HTTP date; None if there is none to read."""
-    if value is None:
-        return None
-    value = value.strip()
-    if re.fullmatch(r"\d{1,9}", value):
-        return timedelta(seconds=int(value))
-    try:
-        moment = parsedate_to_datetime(value)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return moment - now
-    except (ValueError, OverflowError):
-        return None
 
 
 def _pause_in(text: str) -> timedelta | None:

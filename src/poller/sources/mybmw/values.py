@@ -8,12 +8,11 @@ leaves it out and counts it.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Final
 
-from poller.vehicle.records import milliseconds, parse_time
+from poller.sources.texts import clean, dimension, moment
 
 Convert = Callable[..., object]
 
@@ -21,8 +20,6 @@ _ELECTRIC: Final = frozenset({"PLUGIN_HYBRID", "ELECTRIC", "ELECTRIC_WITH_RANGE_
 _COMBUSTION: Final = frozenset(
     {"COMBUSTION", "PLUGIN_HYBRID", "ELECTRIC_WITH_RANGE_EXTENDER", "HYBRID", "MILD_HYBRID"}
 )
-#: Later than this, adding minutes could leave what a date can hold; earlier than this is "never".
-_FIRST_YEAR, _LAST_YEAR = 1990, 2200
 
 CHARGING_STATES: Final[Mapping[str, str]] = {
     "CHARGING": "charging",
@@ -81,13 +78,6 @@ def word(value: object) -> object:
     return clean(value).lower() if isinstance(value, str) else value
 
 
-def clean(text: str) -> str:
-    """`text` without what cannot be stored or shown: lone surrogates, control characters."""
-    if not text.isprintable():
-        text = "".join(char for char in text if char.isprintable())
-    return text.strip()
-
-
 def upper(value: object) -> str | None:
     """A vendor's word to compare with; None if it is none."""
     return clean(value).upper() if isinstance(value, str) else None
@@ -98,19 +88,6 @@ def label(value: object) -> object:
     if isinstance(value, str):
         return clean(value) or None
     return None if isinstance(value, bool) else value
-
-
-def moment(value: object) -> datetime | None:
-    """BMW's ISO time with ``Z`` or an offset, in UTC; ``0001-01-01`` is never."""
-    if not isinstance(value, str):
-        return None
-    try:
-        parsed = datetime.fromisoformat(value)
-        if parsed.tzinfo is None or not _FIRST_YEAR <= parsed.year < _LAST_YEAR:
-            return None
-        return milliseconds(parse_time(value))
-    except (ValueError, OverflowError):
-        return None
 
 
 def one_of(words: Mapping[str, object]) -> Convert:
@@ -340,12 +317,6 @@ def severity(value: object) -> object:
     """OK is no message."""
     name = word(value)
     return None if name == "ok" else name
-
-
-def dimension(value: object) -> str | None:
-    """``TIRE_PRESSURE`` → ``tire_pressure``; None if nothing is left of it."""
-    name = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_") if isinstance(value, str) else ""
-    return name[:60] or None
 
 
 check_controls = per_type(severity, _SEVERITIES)

@@ -9,7 +9,7 @@ import pytest
 
 from poller.sources.cardata import oauth
 from poller.sources.cardata.oauth import REST, STREAM, Verdict
-from poller.sources.oauth import Unreadable
+from poller.sources.oauth import Unreadable, read_grant
 
 DEVICE = {
     "user_code": "AbCd1234",
@@ -98,15 +98,21 @@ def test_an_address_that_is_none_is_not_shown(address):
         oauth.read_device(body(DEVICE, verification_uri=address))
 
 
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "nowhere", "https://[bad"])
+def test_a_whole_address_that_is_none_is_built_anew(address):
+    device = oauth.read_device(body(DEVICE, verification_uri_complete=address))
+    assert device.url_complete == "https://login.example/oneid/link?user_code=AbCd1234"
+
+
 @pytest.mark.parametrize("nonsense", [None, 0, -5, "5", True, 10**12])
 def test_times_that_make_no_sense_are_the_usual_ones(nonsense):
     device = oauth.read_device(body(DEVICE, interval=nonsense, expires_in=nonsense))
     assert (device.interval, device.lifetime) == (5, 300)
-    assert oauth.read_grant(body(GRANT, expires_in=nonsense)).lifetime == 3600
+    assert read_grant(body(GRANT, expires_in=nonsense)).lifetime == 3600
 
 
 def test_a_grant_is_read_whole_and_shows_no_secret():
-    grant = oauth.read_grant(body(GRANT))
+    grant = read_grant(body(GRANT))
     assert grant.scopes == oauth.SCOPES
     assert (grant.access_token, grant.refresh_token) == ("hush-access", "hush-refresh")
     assert (grant.id_token, grant.gcid, grant.lifetime) == ("hush-id", "hush-gcid", 3599)
@@ -114,10 +120,10 @@ def test_a_grant_is_read_whole_and_shows_no_secret():
 
 
 def test_a_grant_may_be_silent_about_all_but_the_access_token():
-    grant = oauth.read_grant(body({"access_token": "a"}))
+    grant = read_grant(body({"access_token": "a"}))
     assert (grant.scopes, grant.refresh_token, grant.id_token, grant.gcid) == (None, None, None, None)
     with pytest.raises(Unreadable, match="access_token"):
-        oauth.read_grant(body(GRANT, access_token=""))
+        read_grant(body(GRANT, access_token=""))
 
 
 # What a refusal means.

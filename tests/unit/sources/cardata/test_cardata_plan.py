@@ -108,6 +108,14 @@ def test_the_pace_lets_the_calls_last_until_the_day_ends(at, left, vehicles, min
     assert pace(at, by, vehicles) == timedelta(minutes=minutes)
 
 
+def test_the_pace_slows_down_before_the_calls_of_24_hours_are_gone() -> None:
+    """What set-up took yesterday comes free at 16:02: the one call that is left lasts until then."""
+    by = replace(standing(spent("set-up", 22 * HOUR)), used_today=20)
+    assert pace(NOW, by, 2) == 1.5 * HOUR
+    by = replace(by, routine_left=1)
+    assert pace(NOW, by, 2) == (2 * HOUR + timedelta(minutes=2)) * 2
+
+
 def test_there_is_no_pace_without_calls_and_never_one_below_ten_minutes() -> None:
     assert pace(NOW, replace(standing(), routine_left=0), 1) is None
     assert pace(NOW, standing(limit=10, reserve=10), 1) is None

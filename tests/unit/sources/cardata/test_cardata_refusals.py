@@ -56,6 +56,12 @@ def test_every_code_of_the_facts_has_its_meaning(status, code, kind, reason) -> 
     assert code in error.message
 
 
+def test_a_missing_scope_names_the_box_to_tick_and_the_command() -> None:
+    hint = refused(403, body("CU-103")).hint
+    assert '"CarData API"' in hint
+    assert hint.endswith("then run `poller login home`")
+
+
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 500, 503])
 def test_a_spent_quota_is_known_by_its_code_whatever_the_status(status) -> None:
     error = refused(status, body("CU-429"))

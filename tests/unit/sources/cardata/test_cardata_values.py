@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from poller.sources.cardata import meanings as m
 from poller.sources.cardata import values as v
 from poller.sources.cardata.values import Presence, Strange
 
 CONVERTERS = [
-    v.flag, v.opening, v.plugged, v.charging, v.charging_state, v.charging_mode, v.charging_preference,
-    v.charging_control_type, v.charging_connection, v.ac_limited, v.lock_state, v.locked, v.armed,
-    v.climate_state, v.service_state, v.severity, v.distance, v.positive_distance, v.volume, v.energy,
-    v.power, v.pressure, v.current, v.voltage, v.seconds, v.percent, v.health, v.heading, v.due,
+    m.flag, m.opening, m.plugged, m.charging, m.charging_state, m.charging_mode, m.charging_preference,
+    m.charging_control_type, m.charging_connection, m.ac_limited, m.lock_state, m.locked, m.armed,
+    m.climate_state, m.service_state, m.severity, m.distance, m.positive_distance, m.volume, m.energy,
+    m.power, m.pressure, m.current, m.voltage, m.seconds, m.percent, m.health, m.heading, m.due,
 ]  # fmt: skip
 
 
@@ -90,63 +91,63 @@ def test_units_have_one_spelling(text, unit) -> None:
 @pytest.mark.parametrize(
     ("convert", "value", "unit", "read"),
     [
-        (v.distance, "100", "km", 100),
-        (v.distance, 100, "mi", 160.934),
-        (v.distance, "100", None, 100),
-        (v.distance, "0", "km", 0),
-        (v.positive_distance, "0", "km", None),
-        (v.distance, "100", "%", Strange("%")),
-        (v.volume, "10", "gal", 37.854),
-        (v.volume, "24", None, 24),
-        (v.power, 7.4, "kW", 7400),
-        (v.power, "80", "W", 80),
-        (v.pressure, "2.5", "bar", 250),
-        (v.pressure, "-NA-", "kPa", None),
-        (v.energy, "0.00", "kWh", None),
-        (v.energy, "INVALID", "kWh", None),
-        (v.seconds, "95", "min", 5700),
-        (v.percent, "62", "percent", 62),
-        (v.percent, 254, "%", None),
-        (v.percent, "-1", "%", None),
-        (v.percent, "many", "%", Strange("many")),
-        (v.health, "102", None, 102),
-        (v.heading, "-1", "°", None),
-        (v.heading, "south", "°", None),
-        (v.flag, True, None, True),
-        (v.flag, "False", None, False),
-        (v.flag, "ASN_isTrue", None, True),
-        (v.flag, "asn_isfalse", None, False),
-        (v.flag, "ASN_isUnknown", None, None),
-        (v.opening, "Closed", None, False),
-        (v.opening, "OPEN_TILT", None, True),
-        (v.opening, "INTERMEDIATE", None, True),
-        (v.opening, False, None, False),
-        (v.opening, "AJAR", None, Strange("AJAR")),
-        (v.plugged, "CONNECTED", None, True),
-        (v.plugged, "true", None, True),
-        (v.plugged, "ERROR", None, None),
-        (v.charging_state, "CHARGINGACTIVE", None, "charging"),
-        (v.charging_state, "ChargingEnded", None, "complete"),
-        (v.charging_state, "WAITING_FOR_CHARGING", None, "waiting"),
-        (v.charging, "CHARGINGPAUSED", None, False),
-        (v.lock_state, "SELECTIVELOCKED", None, "selective_locked"),
-        (v.lock_state, "ASN_selective-Locked", None, "selective_locked"),
-        (v.locked, "SECURED", None, True),
-        (v.locked, "SELECTIVE-LOCKED", None, False),
-        (v.armed, "unarmed", None, False),
-        (v.armed, "doorsOnly", None, True),
-        (v.ac_limited, "AC_LIMIT_ACTIVE", None, True),
-        (v.climate_state, "DEFROST", None, "heating"),
-        (v.climate_state, "standby", None, "standby"),
-        (v.charging_mode, "<xml/>", None, None),
-        (v.charging_mode, "IMMEDIATE_CHARGING", None, "immediate_charging"),
-        (v.due, "2027-07", None, datetime(2027, 7, 1, tzinfo=UTC)),
-        (v.due, "2027-07-15", None, datetime(2027, 7, 15, tzinfo=UTC)),
-        (v.due, "17.01.2027 00:00:00 UTC", None, datetime(2027, 1, 17, tzinfo=UTC)),
-        (v.due, "01/17/2027 00:00 UTC", None, datetime(2027, 1, 17, tzinfo=UTC)),
-        (v.due, "2027-07-01T00:00:00Z", None, datetime(2027, 7, 1, tzinfo=UTC)),
-        (v.due, "31.02.2027 00:00:00 UTC", None, Strange("31.02.2027 00:00:00 UTC")),
-        (v.due, "-", None, None),
+        (m.distance, "100", "km", 100),
+        (m.distance, 100, "mi", 160.934),
+        (m.distance, "100", None, 100),
+        (m.distance, "0", "km", 0),
+        (m.positive_distance, "0", "km", None),
+        (m.distance, "100", "%", Strange("%")),
+        (m.volume, "10", "gal", 37.854),
+        (m.volume, "24", None, 24),
+        (m.power, 7.4, "kW", 7400),
+        (m.power, "80", "W", 80),
+        (m.pressure, "2.5", "bar", 250),
+        (m.pressure, "-NA-", "kPa", None),
+        (m.energy, "0.00", "kWh", None),
+        (m.energy, "INVALID", "kWh", None),
+        (m.seconds, "95", "min", 5700),
+        (m.percent, "62", "percent", 62),
+        (m.percent, 254, "%", None),
+        (m.percent, "-1", "%", None),
+        (m.percent, "many", "%", Strange("many")),
+        (m.health, "102", None, 102),
+        (m.heading, "-1", "°", None),
+        (m.heading, "south", "°", None),
+        (m.flag, True, None, True),
+        (m.flag, "False", None, False),
+        (m.flag, "ASN_isTrue", None, True),
+        (m.flag, "asn_isfalse", None, False),
+        (m.flag, "ASN_isUnknown", None, None),
+        (m.opening, "Closed", None, False),
+        (m.opening, "OPEN_TILT", None, True),
+        (m.opening, "INTERMEDIATE", None, True),
+        (m.opening, False, None, False),
+        (m.opening, "AJAR", None, Strange("AJAR")),
+        (m.plugged, "CONNECTED", None, True),
+        (m.plugged, "true", None, True),
+        (m.plugged, "ERROR", None, None),
+        (m.charging_state, "CHARGINGACTIVE", None, "charging"),
+        (m.charging_state, "ChargingEnded", None, "complete"),
+        (m.charging_state, "WAITING_FOR_CHARGING", None, "waiting"),
+        (m.charging, "CHARGINGPAUSED", None, False),
+        (m.lock_state, "SELECTIVELOCKED", None, "selective_locked"),
+        (m.lock_state, "ASN_selective-Locked", None, "selective_locked"),
+        (m.locked, "SECURED", None, True),
+        (m.locked, "SELECTIVE-LOCKED", None, False),
+        (m.armed, "unarmed", None, False),
+        (m.armed, "doorsOnly", None, True),
+        (m.ac_limited, "AC_LIMIT_ACTIVE", None, True),
+        (m.climate_state, "DEFROST", None, "heating"),
+        (m.climate_state, "standby", None, "standby"),
+        (m.charging_mode, "<xml/>", None, None),
+        (m.charging_mode, "IMMEDIATE_CHARGING", None, "immediate_charging"),
+        (m.due, "2027-07", None, datetime(2027, 7, 1, tzinfo=UTC)),
+        (m.due, "2027-07-15", None, datetime(2027, 7, 15, tzinfo=UTC)),
+        (m.due, "17.01.2027 00:00:00 UTC", None, datetime(2027, 1, 17, tzinfo=UTC)),
+        (m.due, "01/17/2027 00:00 UTC", None, datetime(2027, 1, 17, tzinfo=UTC)),
+        (m.due, "2027-07-01T00:00:00Z", None, datetime(2027, 7, 1, tzinfo=UTC)),
+        (m.due, "31.02.2027 00:00:00 UTC", None, Strange("31.02.2027 00:00:00 UTC")),
+        (m.due, "-", None, None),
     ],
 )
 def test_a_value_means(convert, value, unit, read) -> None:
@@ -172,11 +173,11 @@ def test_json_inside_a_string(text, items) -> None:
 
 @pytest.mark.parametrize(("said", "side"), [("LL", "left"), ("RL", "right"), ("right", "right"), (7, None)])
 def test_the_side_of_the_steering_wheel(said, side) -> None:
-    assert v.steering(said) == side
+    assert m.steering(said) == side
 
 
 def test_the_same_drive_train_has_the_same_word_from_either_cloud() -> None:
-    assert [v.drive_train(word) for word in ("BEV", "PHEV", "CONV", "mhev", "FCEV", None)] == [
+    assert [m.drive_train(word) for word in ("BEV", "PHEV", "CONV", "mhev", "FCEV", None)] == [
         "electric", "plugin_hybrid", "combustion", "mild_hybrid", "fcev", None,
     ]  # fmt: skip
 
@@ -185,7 +186,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_
 
 
 def test_a_number_that_python_refuses_to_write_is_refused_quietly() -> None:
-    assert [convert(10**5000, None) for convert in (v.flag, v.due)] == [Strange("a huge number")] * 2
+    assert [convert(10**5000, None) for convert in (m.flag, m.due)] == [Strange("a huge number")] * 2
     assert v.number(10**5000) is None
 
 

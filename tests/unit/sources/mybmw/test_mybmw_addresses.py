@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from poller.errors import SourceUnavailable
-from poller.sources.mybmw.transport import Call, Limits, Transport
+from poller.sources.http import Call
+from poller.sources.mybmw.transport import Limits, Transport
 from poller.testing.clock import ManualClock
 
 

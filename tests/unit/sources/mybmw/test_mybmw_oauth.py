@@ -9,13 +9,12 @@ import pytest
 
 from poller.sources.mybmw.oauth import (
     Proof,
-    Unreadable,
     authorize_form,
     read_authorization,
     read_code,
     read_config,
-    read_grant,
 )
+from poller.sources.oauth import Unreadable, read_grant
 
 CONFIG = {
     "clientId": "id",

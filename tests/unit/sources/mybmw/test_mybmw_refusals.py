@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from poller.errors import LoginRequired, RateLimited, SourceBlocked, SourceUnavailable
-from poller.sources.mybmw.refusals import refusal, retry_after
+from poller.sources.http import retry_after
+from poller.sources.mybmw.refusals import refusal
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 

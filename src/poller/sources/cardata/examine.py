@@ -1,0 +1,253 @@
+"""Everything between the owner and his data, looked at on purpose: each finding names what mends it.
+
+Two REST calls at most, the list of vehicles and the list of containers; the rest costs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+from poller.errors import JournalError, LoginRequired, SourceError
+from poller.runtime.status import Channels
+from poller.sources.base import SourceContext
+from poller.sources.cardata.auth import Auth
+from poller.sources.cardata.containers import MOST, NAME, containers_in
+from poller.sources.cardata.dossier import Dossier
+from poller.sources.cardata.features import coverage
+from poller.sources.cardata.garage import PRIMARY
+from poller.sources.cardata.ledger import Ledger
+from poller.sources.cardata.oauth import REST
+from poller.sources.cardata.probes import clock_ahead, connect, is_found
+from poller.sources.cardata.rest import CarDataClient, mappings_in
+from poller.sources.cardata.settings import CarDataSettings
+from poller.sources.cardata.stream_line import Broken, trust
+from poller.sources.cardata.stream_words import words
+from poller.sources.cardata.tokens import Tokens
+from poller.sources.findings import Examination, Finding, Level
+from poller.vehicle.privacy import short_vin
+
+_PURPOSE: Final = "doctor"
+_MOST_CALLS: Final = 2
+_NETWORK: Final = "look at this machine's network, its DNS and its firewall"
+_PORTAL: Final = "BMW's portal (your car, BMW CarData)"
+#: A login is refreshed every day: one that has so little left could not be for days.
+_LOGIN_SHORT: Final = timedelta(days=4)
+#: By how much the clock may be wrong: no harm; still good for tokens.
+_CLOCK_GOOD, _CLOCK_FAIR = timedelta(seconds=30), timedelta(minutes=4)
+_PORTS: Final = {"mqtts": 8883, "mqtt": 1883}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a CarData source is made of. `channels`: None where nobody listens to the stream."""
+
+    name: str
+    settings: CarDataSettings
+    context: SourceContext
+    auth: Auth
+    client: CarDataClient
+    ledger: Ledger
+    dossiers: Mapping[str, Dossier]
+    channels: Channels | None = None
+
+
+async def examine(parts: Parts) -> Examination:
+    """All findings, the way to BMW first; nothing that is expected is raised."""
+    examiner = _Examiner(parts)
+    await examiner.look()
+    return Examination(examiner.findings, examiner.calls, examiner.login_required)
+
+
+class _Examiner:
+    def __init__(self, parts: Parts) -> None:
+        self.findings: list[Finding] = []
+        self.login_required = False
+        self._parts = parts
+        self._settings = parts.settings
+        self._table = f"[sources.{parts.name}]"
+        self._spent_before = self._spent()
+
+    @property
+    def calls(self) -> int:
+        """REST calls spent on this so far; polls may go on beside it."""
+        return max(0, self._spent() - self._spent_before)
+
+    def _spent(self) -> int:
+        return sum(call.purpose == _PURPOSE for call in self._parts.ledger.standing().calls)
+
+    async def look(self) -> None:
+        """At everything, in the order in which it can fail."""
+        if await self._names():
+            await self._clock()
+        if await self._stream_answers():
+            self._stream_stands()
+        tokens = await self._login()
+        self._quota()
+        if tokens is not None and REST in tokens.scopes:
+            await self._mappings()
+            await self._containers()
+        for vin in self._parts.dossiers:
+            self._descriptors(vin)
+        if not self._parts.dossiers:
+            self._say("warn", "descriptors", "nothing has come from any car yet", "start `poller run`")
+
+    def _say(self, level: Level, subject: str, text: str, mend: str | None = None) -> None:
+        self.findings.append(Finding(level, subject, text, mend))
+
+    # The way to BMW.
+
+    async def _names(self) -> bool:
+        """Whether BMW's servers have addresses."""
+        for url in (self._settings.auth_url, self._settings.api_url):
+            host = urlsplit(url).hostname or ""
+            if not await is_found(host):
+                self._say("bad", "DNS", f"the name {host} is not found", _NETWORK)
+                return False
+        self._say("ok", "DNS", "BMW's servers are found")
+        return True
+
+    async def _clock(self) -> None:
+        clock = self._parts.context.clock
+        if clock.rate != 1:
+            self._say("ok", "clock", f"runs {clock.rate:g} times as fast, so it is not compared with BMW's")
+            return
+        try:
+            ahead = await clock_ahead(self._settings.auth_url, clock)
+        except SourceError as error:
+            self._say("bad", "login server", error.message, _NETWORK)
+            return
+        if ahead is None:
+            self._say("ok", "clock", "not compared: BMW does not tell the time")
+        elif abs(ahead) <= _CLOCK_GOOD:
+            self._say("ok", "clock", "agrees with BMW's")
+        else:
+            level: Level = "warn" if abs(ahead) <= _CLOCK_FAIR else "bad"
+            side = "ahead of" if ahead > timedelta() else "behind"
+            text = f"{abs(ahead).total_seconds():.0f} s {side} BMW's: logins are judged by it"
+            self._say(level, "clock", text, "let this machine set its clock by the network (NTP)")
+
+    async def _stream_answers(self) -> bool:
+        """Whether somebody is there where the stream should be, and speaks TLS as we must."""
+        url = urlsplit(self._settings.stream_url)
+        if not url.hostname:
+            self._say("ok", "stream", "turned off in the settings: values come by REST alone")
+            return False
+        try:
+            tls = trust(self._settings, self._parts.context.base)
+            version = await connect(url.hostname, url.port or _PORTS[url.scheme], tls)
+        except Broken as error:
+            text, mend = words(error.cause, None, own=self._settings.own_broker, name=self._parts.name)
+            self._say("bad", "stream", f"{text} ({error.detail})" if error.detail else text, mend)
+            return False
+        spoken = f"with {version.replace('TLSv', 'TLS ')}" if version else "without TLS"
+        self._say("ok", "stream", f"{url.hostname} answers {spoken}")
+        return True
+
+    def _stream_stands(self) -> None:
+        stream = self._parts.channels.stream if self._parts.channels else None
+        if stream is None:
+            return
+        if stream.connected:
+            self._say("ok", "stream", "connected, and subscribed")
+        elif stream.failure is not None:
+            level: Level = "bad" if stream.state in ("kicked", "refused") else "warn"
+            self._say(level, "stream", stream.failure.message, stream.failure.hint)
+        else:
+            self._say("warn", "stream", "not connected yet")
+
+    # What BMW allows.
+
+    async def _login(self) -> Tokens | None:
+        try:
+            tokens = await self._parts.auth.fresh()
+        except SourceError as error:
+            self.login_required = isinstance(error, LoginRequired)
+            self._say("bad", "login", error.message, error.hint)
+            return None
+        left = tokens.refresh_expires_at - self._parts.context.clock.now()
+        text = f"good for {left.days} days, and renewed by itself"
+        short = left < _LOGIN_SHORT
+        self._say("warn" if short else "ok", "login", text, self._parts.auth.login_hint if short else None)
+        lacks = self._parts.auth.lacks(tokens)
+        for lack in lacks:
+            self._say("bad", "scopes", lack.message, lack.hint)
+        if not lacks:
+            self._say("ok", "scopes", "all that are needed")
+        return tokens
+
+    def _quota(self) -> None:
+        standing = self._parts.ledger.standing()
+        text = f"{standing.remaining} of {standing.limit} calls left"
+        if standing.remaining:
+            self._say("ok", "quota", text)
+        else:
+            mend = "nothing needs doing: calls come free within a day; the stream goes on meanwhile"
+            self._say("warn", "quota", text, mend)
+
+    async def _mappings(self) -> None:
+        try:
+            entries = mappings_in(await self._parts.client.mappings(purpose=_PURPOSE))
+        except (SourceError, JournalError) as error:
+            self._say("bad", "vehicles", error.message, error.hint)
+            return
+        kinds = {str(entry["vin"]).upper(): str(entry.get("mappingType", "")) for entry in entries}
+        ours = any(kind.upper() == PRIMARY for kind in kinds.values())
+        # Somebody else's car in the account is no fault, unless it is the one that is wanted.
+        otherwise: Level = "warn" if ours and not self._settings.vins else "bad"
+        for vin in self._settings.vins or kinds:
+            self._mapping(vin, kinds.get(vin.upper()), otherwise)
+        if not kinds:
+            mend = "add the car to this BMW account in the MyBMW app, as its main user"
+            self._say("bad", "vehicles", "the account has none", mend)
+
+    def _mapping(self, vin: str, kind: str | None, otherwise: Level) -> None:
+        subject = f"vehicle {short_vin(vin)}"
+        if kind is None:
+            mend = f"look at `vins` under {self._table}, and with which BMW account you logged in"
+            self._say("bad", subject, "not in this account", mend)
+        elif kind.upper() == PRIMARY:
+            self._say("ok", subject, "you are its PRIMARY user")
+        else:
+            text = f"mapped as {kind or 'unknown'}: BMW gives data to its PRIMARY user only"
+            mend = "log in with the main user's BMW account, or become the main user in the MyBMW app"
+            self._say(otherwise, subject, text, mend)
+
+    async def _containers(self) -> None:
+        if self.calls >= _MOST_CALLS:
+            self._say("ok", "container", f"not asked: {_MOST_CALLS} calls are spent already")
+            return
+        try:
+            entries = containers_in(await self._parts.client.containers(purpose=_PURPOSE))
+        except (SourceError, JournalError) as error:
+            self._say("bad", "container", error.message, error.hint)
+            return
+        active = [entry for entry in entries if entry.get("state") == "ACTIVE"]
+        there = f"{len(active)} of {MOST} in use"
+        if lingering := len(entries) - len(active):
+            there += f", {lingering} deleted linger"
+        if any(entry.get("name") == NAME for entry in active):
+            self._say("ok", "container", f"ours is there ({there})")
+        elif len(entries) < MOST:
+            self._say("ok", "container", f"not there yet, the first poll makes it ({there})")
+        else:
+            mend = "delete one that no program uses; a deleted one may count for 29 days more"
+            self._say("bad", "container", f"no room for ours ({there})", mend)
+
+    # What has come.
+
+    def _descriptors(self, vin: str) -> None:
+        found = coverage(self._parts.dossiers[vin])
+        subject = f"vehicle {short_vin(vin)}"
+        text = f"{found.come} of {found.of} descriptors have come"
+        if not found.unserved:
+            self._say("ok", subject, text)
+            return
+        mend = (
+            f"tick what the car has in {_PORTAL}, Configure data stream (`poller descriptors "
+            f"{self._parts.name}` lists it); it shows with the car's next report"
+        )
+        self._say("warn", subject, f"{text}; nothing yet for: {'; '.join(found.unserved)}", mend)

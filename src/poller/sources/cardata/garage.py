@@ -1,0 +1,290 @@
+"""Which vehicles an account has and what is known of them: on disk before anybody sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+from poller.errors import JournalError, MalformedAnswer
+from poller.runtime import log
+from poller.runtime.clock import Clock
+from poller.sources.base import Answer, Memory
+from poller.sources.cardata.dossier import Dossier, dossier_of, ending
+from poller.sources.cardata.plan import Endpoint
+from poller.sources.cardata.rest import mappings_in
+from poller.sources.cardata.settings import KIND
+from poller.sources.cardata.state import CarState
+from poller.vehicle.records import milliseconds, parse_time, rfc3339
+
+PRIMARY: Final = "PRIMARY"
+#: Vehicles of which something is kept; an owner's broker can carry anything.
+MOST: Final = 50
+#: BMW has refused a vehicle's data: it is left alone for so long.
+_BAR: Final = timedelta(days=1)
+#: An absence this short is a restart, not a gap to make good; we know when we last listened to one poll.
+_BRIEF: Final = timedelta(minutes=10)
+#: Facts that are times.
+_TIMES: Final = ("mappings_at", "heard_until", "missed_until")
+_VIN: Final = re.compile(r"[A-Z0-9]{17}")
+
+
+class Message(Protocol):
+    """One message of the stream: whose, as received, and when."""
+
+    @property
+    def vin(self) -> str: ...  # noqa: D102  # see the class
+    @property
+    def body(self) -> bytes: ...  # noqa: D102
+    @property
+    def received_at(self) -> datetime: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is kept of the account. `vins`: whose dossiers there are.
+
+    `mappings`: VIN → mapping type, None until BMW has said; `mappings_at` None: to be asked for again.
+    `heard_until`: when we last had the stream. `missed_until`: the end of the last gap that was long
+    enough to miss something. `barred`: VIN → when BMW refused its data.
+    """
+
+    vins: tuple[str, ...] = ()
+    mappings: Mapping[str, str] | None = None
+    mappings_at: datetime | None = None
+    heard_until: datetime | None = None
+    missed_until: datetime | None = None
+    barred: Mapping[str, datetime] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """For the memory."""
+        times = {name: getattr(self, name) for name in _TIMES}
+        return {
+            "vins": list(self.vins),
+            "mappings": None if self.mappings is None else dict(self.mappings),
+            **{name: None if at is None else rfc3339(at) for name, at in times.items()},
+            "barred": {vin: rfc3339(at) for vin, at in self.barred.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> _Facts:
+        """What `to_json` made; anything else is nothing known, which costs a call."""
+        try:
+            mappings = value["mappings"]
+            return cls(
+                vins=tuple(str(vin) for vin in value["vins"]),
+                mappings=None if mappings is None else {str(vin): str(of) for vin, of in mappings.items()},
+                **{name: parse_time(value[name]) for name in _TIMES if value[name] is not None},
+                barred={str(vin): parse_time(at) for vin, at in value["barred"].items()},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return cls()
+
+
+class Garage:
+    """Keeps facts and dossiers; what comes in is in the journal together with what it changes.
+
+    A cancelled or failed journalling leaves what is shown as it was. `malformed` counts messages that
+    were none, by what was wrong with them.
+    """
+
+    def __init__(self, name: str, account: str, *, memory: Memory, clock: Clock) -> None:
+        self.malformed: Counter[str] = Counter()
+        self._name = name
+        self._account = account
+        self._key = f"cars:{account}"
+        self._memory = memory
+        self._clock = clock
+        self._facts = _Facts()
+        self._dossiers: dict[str, Dossier] = {}
+        self._gap_seen: datetime | None = None
+        self._lock = asyncio.Lock()
+        self._logger = log.get("source", source=name)
+
+    async def open(self) -> None:
+        """Read what is kept, also what another instance kept meanwhile; asks nobody."""
+        async with self._lock:
+            self._facts = _Facts.from_json(await self._memory.recall(self._key) or {})
+            read = [await self._recall(vin) for vin in self._facts.vins]
+            self._dossiers = {dossier.vin: dossier for dossier in read if dossier is not None}
+
+    # What is known.
+
+    @property
+    def mappings_at(self) -> datetime | None:
+        """When BMW last said which vehicles there are; None: to be asked."""
+        return self._facts.mappings_at
+
+    @property
+    def missed_until(self) -> datetime | None:
+        """The end of the last gap in the stream that was long enough to miss something."""
+        return self._facts.missed_until
+
+    def dossier(self, vin: str) -> Dossier | None:
+        """What is kept of a vehicle."""
+        return self._dossiers.get(vin)
+
+    def vins(self, wanted: Sequence[str]) -> list[str]:
+        """The vehicles to show: the `wanted` ones, or all that the account has as PRIMARY.
+
+        Until BMW has said which there are, those that the stream told of.
+        """
+        if wanted:
+            return list(wanted)
+        mappings = self._facts.mappings
+        if mappings is None:
+            return sorted(self._dossiers)
+        return [vin for vin, mapping in mappings.items() if mapping == PRIMARY]
+
+    def not_ours(self, vin: str) -> bool:
+        """Whether BMW has said that this account gets no data of the vehicle."""
+        mappings, barred = self._facts.mappings, self._facts.barred.get(vin)
+        if barred is not None and abs(self._clock.now() - barred) < _BAR:
+            return True
+        return mappings is not None and mappings.get(vin) != PRIMARY
+
+    @property
+    def strangers(self) -> list[str]:
+        """The vehicles that are listed, and not as PRIMARY."""
+        return [vin for vin, mapping in (self._facts.mappings or {}).items() if mapping != PRIMARY]
+
+    # What comes in.
+
+    async def take_messages(self, messages: Sequence[Message]) -> None:
+        """Journal messages of the stream, then show what they say.
+
+        What is no such message is journalled and counted. Raises JournalError; taking them in once more
+        then changes nothing.
+        """
+        batches: dict[str, list[Message]] = {}
+        for message in messages:
+            batches.setdefault(message.vin.strip().upper(), []).append(message)
+        for vin, batch in batches.items():
+            known = vin in self._dossiers
+            if not _VIN.fullmatch(vin) or (not known and len(self._dossiers) >= MOST):
+                self._count_malformed("it is no vehicle's", len(batch))
+                continue
+            async with self._lock:
+                await self._take_batch(vin, batch)
+
+    async def take_mappings(self, body: bytes) -> None:
+        """Which vehicles there are. Raises JournalError, SourceError if it is no such list."""
+        entries = mappings_in(body)
+        mappings = {entry["vin"].strip().upper(): str(entry.get("mappingType")).upper() for entry in entries}
+        now = milliseconds(self._clock.now())
+        async with self._lock:
+            facts = replace(self._facts, mappings=mappings, mappings_at=now)
+            answer = Answer(self._name, KIND, "", now, {"mappings": body})
+            await self._memory.keep(answer, self._key, facts.to_json())
+            self._facts = facts
+
+    async def take(self, vin: str, endpoint: Endpoint, bodies: Mapping[str, bytes]) -> None:
+        """An answer about a vehicle. Raises JournalError; MalformedAnswer, once it is in the journal."""
+        now, error = milliseconds(self._clock.now()), None
+        async with self._lock:
+            dossier = await self._dossier(vin)
+            dossier = replace(dossier, answered={**dossier.answered, endpoint: now})
+            if endpoint == "basicData":
+                dossier = replace(dossier, basic=bodies[endpoint])
+            elif endpoint == "telematicData":
+                try:
+                    state, _ = dossier.state.merge_rest(bodies[endpoint], now)
+                    dossier = replace(dossier, state=state)
+                except MalformedAnswer as malformed:
+                    error, dossier = malformed, await self._dossier(vin)
+            await self._keep(Answer(self._name, KIND, vin, now, dict(bodies)), dossier)
+        if error is not None:
+            raise error
+
+    async def none_there(self, vin: str, endpoint: Endpoint) -> None:
+        """BMW has nothing of the kind, which is an answer too."""
+        async with self._lock:
+            dossier = await self._dossier(vin)
+            answered = {**dossier.answered, endpoint: milliseconds(self._clock.now())}
+            dossier = replace(dossier, answered=answered)
+            with contextlib.suppress(JournalError):
+                await self._memory.remember(self._dossier_key(vin), dossier.to_json())
+            self._dossiers[vin] = dossier
+
+    async def bar(self, vin: str) -> None:
+        """BMW refuses this vehicle's data: leave it alone for a day, and ask which vehicles there are."""
+        barred = {**self._facts.barred, vin: milliseconds(self._clock.now())}
+        await self._note(barred=barred, mappings_at=None)
+
+    async def listened(self, gap_ended_at: datetime | None, *, connected: bool) -> None:
+        """How the stream stands now; `gap_ended_at` as `stream.Stream` has it."""
+        changes: dict[str, Any] = {}
+        if gap_ended_at is not None and gap_ended_at != self._gap_seen:
+            if not self._is_restart(gap_ended_at):
+                changes["missed_until"] = gap_ended_at
+            self._gap_seen = gap_ended_at
+        if connected:
+            changes["heard_until"] = milliseconds(self._clock.now())
+        await self._note(**changes)
+
+    def _is_restart(self, gap_ended_at: datetime) -> bool:
+        """Whether the gap is our own absence, and nothing can have been missed in it."""
+        heard_until = self._facts.heard_until
+        if self._gap_seen is not None:
+            return False
+        return heard_until is None or abs(gap_ended_at - heard_until) < _BRIEF
+
+    async def _take_batch(self, vin: str, batch: Sequence[Message]) -> None:
+        before = await self._dossier(vin)
+        state = before.state
+        for message in batch:
+            try:
+                state, _ = state.merge_stream(message.body, message.received_at)
+            except MalformedAnswer as error:
+                self._count_malformed(error.message)
+        after = replace(before, state=state)
+        last = milliseconds(max(message.received_at for message in batch))
+        ended = ending(before.car(), after.car(), last)
+        after = replace(after, ended=ended or before.ended)
+        bodies = {f"message-{number}": message.body for number, message in enumerate(batch, 1)}
+        await self._keep(Answer(self._name, KIND, vin, last, bodies), after)
+
+    async def _keep(self, answer: Answer, dossier: Dossier) -> None:
+        """The only way in: the journal first."""
+        vin = dossier.vin
+        await self._memory.keep(answer, self._dossier_key(vin), dossier.to_json())
+        self._dossiers[vin] = dossier
+        if vin not in self._facts.vins:
+            facts = replace(self._facts, vins=(*self._facts.vins, vin))
+            if facts.mappings is not None and vin not in facts.mappings:
+                # A new car, it seems.
+                facts = replace(facts, mappings_at=None)
+            await self._remember(facts)
+
+    async def _dossier(self, vin: str) -> Dossier:
+        """The vehicle's, from disk if need be, or an empty one."""
+        return self._dossiers.get(vin) or await self._recall(vin) or Dossier(CarState(vin))
+
+    async def _recall(self, vin: str) -> Dossier | None:
+        kept = await self._memory.recall(self._dossier_key(vin))
+        return None if kept is None else dossier_of(kept, vin)
+
+    def _dossier_key(self, vin: str) -> str:
+        return f"state:{self._account}:{vin}"
+
+    async def _note(self, **changes: Any) -> None:
+        async with self._lock:
+            facts = replace(self._facts, **changes)
+            if facts != self._facts:
+                await self._remember(facts)
+
+    async def _remember(self, facts: _Facts) -> None:
+        """What cannot be written costs a call after the next restart, nothing else."""
+        self._facts = facts
+        with contextlib.suppress(JournalError):
+            await self._memory.remember(self._key, facts.to_json())
+
+    def _count_malformed(self, what: str, count: int = 1) -> None:
+        if what not in self.malformed:
+            self._logger.warning("message.malformed", error=what)
+        self.malformed[what] += count

@@ -1,0 +1,69 @@
+"""When something is worth telling: one table for Prometheus' rules, Axiom's monitors and our own alerts.
+
+Every number stands here once, in the unit of the record (`signals`), durations in seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+MINUTE: Final = 60.0
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class CarThresholds:
+    """About one car. What is named ``…_for`` must be true for so long before it is told.
+
+    A car is parked if it does not say that it moves and its odometer has stood still for `parked_after`.
+    """
+
+    parked_after: float = 10 * MINUTE
+    open_for: float = 10 * MINUTE
+    #: Locked with something open: somebody has walked away.
+    open_locked_for: float = 2 * MINUTE
+    unlocked_for: float = 15 * MINUTE
+    soc_percent: float = 15
+    soc_for: float = 30 * MINUTE
+    #: Of the target: a tyre that cools down overnight loses some 5 %.
+    tire_pressure_percent: float = 85
+    tire_pressure_for: float = 30 * MINUTE
+    #: The first stage is a note, the second a warning.
+    service_days: tuple[float, float] = (30, 7)
+    service_km: tuple[float, float] = (1500, 300)
+    service_for: float = HOUR
+    message_for: float = 15 * MINUTE
+    #: Without any report of its own.
+    quiet_for: float = 2 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonThresholds:
+    """About the poller itself. `recent`: how far back a count of things that happened once reaches."""
+
+    down_for: float = 5 * MINUTE
+    not_ready_for: float = 15 * MINUTE
+    #: A human must act: soon. What may pass by itself: later.
+    refused_for: float = 5 * MINUTE
+    no_network_for: float = 30 * MINUTE
+    stream_down_for: float = 30 * MINUTE
+    budget_spent_for: float = 30 * MINUTE
+    #: On top of the age that a source is allowed, which follows from its interval.
+    not_answering_for: float = 5 * MINUTE
+    #: How old the oldest record is that waits for a sink.
+    sink_backlog_age: float = HOUR
+    sink_backlog_for: float = 10 * MINUTE
+    recent: float = HOUR
+    task_restarts: float = 3
+    #: Of a day's calls; routine polls leave the reserve alone, so this is below it.
+    quota_percent: float = 10
+    quota_for: float = 10 * MINUTE
+    login_days: float = 4
+    disk_free_bytes: float = 1e9
+    disk_for: float = 10 * MINUTE
+
+
+CAR: Final = CarThresholds()
+DAEMON: Final = DaemonThresholds()
