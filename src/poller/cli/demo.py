@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,14 +20,21 @@ from poller.errors import ConfigError, JournalError, JournalLocked, PollerError
 if TYPE_CHECKING:
     from poller.runtime.clock import Clock
     from poller.settings import Loaded
+    from poller.simulator.cardata.telling import TellingCar
     from poller.simulator.garage import Garage
     from poller.simulator.scenario import Scenario
+    from poller.sources.base import Source
 
 _SOURCE = "demo"
+_CARDATA = "cardata"
+#: Real seconds until a login that is allowed by itself is asked about.
+_LOGIN_SECONDS = 0.02
+#: Real seconds until the car at CarData sends all it has: the poller listens by then.
+_BURST_SECONDS = 2.0
 #: How a configuration begins that a demo may write anew.
 _OURS = "# Written by `poller demo`"
 _CONFIG = """\
-{ours}. Everything here is simulated: two cars, their maker's cloud, and Axiom.
+{ours}. Everything here is simulated: three cars, their maker's two clouds, and Axiom.
 data_dir = "data"
 
 [poll]
@@ -49,6 +56,16 @@ vin = "{mini}"
 
 [vehicles.{other_name}]
 vin = "{other}"
+
+[vehicles.{third_name}]
+vin = "{third}"
+
+[sources.{cardata}]
+type       = "cardata"
+client_id  = "{client}"
+auth_url   = "{cloud}{prefix}"
+api_url    = "{cloud}{prefix}"
+stream_url = "{stream}"
 
 [sources.{source}]
 type     = "mybmw"
@@ -116,19 +133,32 @@ async def _demo(
 ) -> None:
     """Everything around the poller, then the poller itself, until it is told to stop."""
     from poller.simulator.axiom import FakeAxiom
+    from poller.simulator.cardata.cloud import FakeCarData
     from poller.simulator.cloud import FakeCloud
-    from poller.simulator.garage import demo_garage
+    from poller.simulator.fault import Fault
+    from poller.simulator.garage import cardata_cars, demo_garage
     from poller.simulator.server import serve
     from poller.warp import rehearsal_clock
 
     with _owned(folder):  # a folder that cannot be used is refused before anything is said or served
         clock = rehearsal_clock(speed, folder / "data")
     garage = demo_garage(seed)
-    fake = FakeCloud(garage, clock, quota_per_day=scenario.quota_per_day if scenario else None)
-    async with serve(fake) as cloud, serve(FakeAxiom(clock=clock)) as axiom:
+    # Nobody waits for a login that is allowed by itself.
+    cardata = FakeCarData(
+        cardata_cars(seed), clock, seed=seed, automatic=True, interval=_LOGIN_SECONDS * clock.rate
+    )
+    quota = scenario.quota_per_day if scenario else None
+    fake = FakeCloud(garage, clock, quota_per_day=quota, cardata=cardata)
+    async with (
+        cardata.serve_stream() as stream,
+        serve(fake) as cloud,
+        serve(FakeAxiom(clock=clock)) as axiom,
+    ):
 
         def ready(urls: list[str]) -> None:
             _announce(urls, address, folder, speed)
+            # As if its owner looked into the app: the stream has more to say than REST's first answer.
+            fake.faults.add(Fault(kind="burst", after=_BURST_SECONDS * clock.rate))
             if scenario is not None:
                 told = [
                     *scenario.story(),
@@ -139,12 +169,13 @@ async def _demo(
                 typer.echo("\n".join(["", *told, "", f"The cloud: {cloud}/_sim/state"]))
 
         def configured(address: tuple[str, int]) -> Callable[[], Loaded]:
-            return _configured(folder, _config(address, garage.vins, cloud, axiom))
+            vins = (*garage.vins, *cardata.cars)
+            return _configured(folder, _config(address, vins, cloud, stream, axiom))
 
         with _owned(folder):
             again = configured(_free(address))
-        typer.echo("Two simulated cars, their maker's cloud and Axiom; nothing leaves this machine.")
-        await _prepare(again(), garage, clock)
+        typer.echo("Three simulated cars, their maker's clouds and Axiom; nothing leaves this machine.")
+        await _prepare(again(), garage, tuple(cardata.cars.values()), clock)
         try:
             await _poll(again, clock, ready)
         except PollerError as error:
@@ -154,17 +185,33 @@ async def _demo(
             await _poll(configured((address[0], 0)), clock, ready)
 
 
-async def _prepare(loaded: Loaded, garage: Garage, clock: Clock) -> None:
-    """The past and the login."""
+async def _prepare(loaded: Loaded, garage: Garage, cars: Sequence[TellingCar], clock: Clock) -> None:
+    """The past and the logins."""
     from poller.cli.login import login_to
     from poller.runtime import log
     from poller.simulator.login import REFRESH_TOKEN
 
     log.configure(loaded.settings.log.level, loaded.settings.log.format)
     typer.echo("Filling in the past, a week at most …")
-    filled = await _fill(loaded, garage, clock)
+    filled = await _fill(loaded, garage, cars, clock)
     typer.echo(f"{filled} snapshots." if filled else "It is there.")
     await login_to(loaded, _SOURCE, refresh_token=REFRESH_TOKEN)
+    await _log_in_to_cardata(loaded, clock)
+
+
+async def _log_in_to_cardata(loaded: Loaded, clock: Clock) -> None:
+    """As `poller login` does it, on the demo's clock; the simulator presses the button by itself."""
+    from poller.road import source_context
+    from poller.sources import BUILDERS
+    from poller.sources.base import NoMemory
+
+    table = loaded.settings.sources[_CARDATA]
+    source: Any = BUILDERS[table.type](_CARDATA, table, source_context(loaded, clock, NoMemory()))
+    await source.open()
+    try:
+        await source.finish_login(await source.begin_login())
+    finally:
+        await source.close()
 
 
 async def _poll(again: Callable[[], Loaded], clock: Clock, ready: Callable[[list[str]], None]) -> None:
@@ -173,35 +220,45 @@ async def _poll(again: Callable[[], Loaded], clock: Clock, ready: Callable[[list
     await run_daemon(again(), clock=clock, simulated=True, ready=ready, again=again)
 
 
-async def _fill(loaded: Loaded, garage: Garage, clock: Clock) -> int:
+async def _fill(loaded: Loaded, garage: Garage, cars: Sequence[TellingCar], clock: Clock) -> int:
     """Give the journal the past week, or what came since an earlier demo; the daemon finds it there."""
     from poller.app import policy_of
     from poller.journal.sqlite import SqliteJournal
     from poller.road import Road, source_context
-    from poller.simulator.past import fill
+    from poller.simulator import past
+    from poller.simulator.cardata import past as cardata_past
     from poller.sources import BUILDERS
 
     settings = loaded.settings
-    table = settings.sources[_SOURCE]
     journal = SqliteJournal(settings.data_dir / "journal.db", policy_of(settings), clock)
+
+    def source(name: str) -> Source:
+        table = settings.sources[name]
+        return BUILDERS[table.type](name, table, source_context(loaded, clock, journal))
+
+    until, interval = clock.now(), timedelta(seconds=settings.poll.interval)
     try:
         await journal.open(Road.queued_names(settings))
-        source = BUILDERS[table.type](_SOURCE, table, source_context(loaded, clock, journal))
-        interval = timedelta(seconds=settings.poll.interval)
-        return await fill(journal, source, garage, until=clock.now(), interval=interval)
+        filled = await past.fill(journal, source(_SOURCE), garage, until=until, interval=interval)
+        # Its states are large: a third as many keep the start short.
+        more = cardata_past.fill(journal, source(_CARDATA), cars, until=until, interval=3 * interval)
+        return filled + await more
     finally:
         await journal.close()
 
 
-def _config(address: tuple[str, int], vins: Sequence[str], cloud: str, axiom: str) -> str:
+def _config(address: tuple[str, int], vins: Sequence[str], cloud: str, stream: str, axiom: str) -> str:
     from poller.simulator.axiom import TOKEN
-    from poller.simulator.fleet import OTHER_NAME
+    from poller.simulator.cardata.cloud import PREFIX
+    from poller.simulator.cardata.login import CLIENT_ID
+    from poller.simulator.fleet import CARDATA_NAME, OTHER_NAME
     from poller.simulator.login import PASSWORD, USER
 
-    mini, other = vins
+    mini, other, third = vins
     return _CONFIG.format(
-        ours=_OURS, listen=_written(address), mini=mini, other=other, other_name=OTHER_NAME, source=_SOURCE,
-        user=USER, password=PASSWORD, cloud=cloud, axiom=axiom, token=TOKEN,
+        ours=_OURS, listen=_written(address), mini=mini, other=other, other_name=OTHER_NAME, third=third,
+        third_name=CARDATA_NAME, source=_SOURCE, cardata=_CARDATA, client=CLIENT_ID, prefix=PREFIX,
+        stream=stream, user=USER, password=PASSWORD, cloud=cloud, axiom=axiom, token=TOKEN,
     )  # fmt: skip
 
 

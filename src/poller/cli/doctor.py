@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,45 +19,61 @@ from poller.vehicle.records import parse_time
 from poller.web.display import size
 
 _LOW_DISK = 200 * 2**20
+_MARKS = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
 
 
-def doctor(config: options.Config = None, data_dir: options.DataDir = None) -> int:
-    """Ask every source and sink once; look at disk and clock."""
+def doctor(
+    config: options.Config = None, data_dir: options.DataDir = None, as_json: options.Json = False
+) -> int:
+    """Look at the whole way of your data, and name what mends it.
+
+    Disk, clock, every source and every sink. Of a CarData source: DNS, TLS, login, scopes, mapping,
+    container, and which descriptors have come; that costs two of the day's calls at most. Other
+    sources are polled once.
+    """
     loaded = load_and_log(config, options.overrides(data_dir), warn=False)
-    report = reach(config, options.overrides(data_dir), "once")
-    findings = [*machine(loaded), *road(report)]
-    for good, line in findings:
-        typer.echo(f"{'ok  ' if good else 'BAD '} {line}")
-    return max(int(report["exit_code"]), int(not all(good for good, _ in findings)))
+    report = reach(config, options.overrides(data_dir), "doctor")
+    findings = [*machine(loaded), *report["findings"]]
+    bad = any(finding["level"] == "bad" for finding in findings)
+    exit_code = max(int(report["exit_code"]), int(bad))
+    if as_json:
+        typer.echo(json.dumps({"findings": findings, "calls": report["calls"], "exit_code": exit_code}))
+    else:
+        typer.echo("\n".join(lines(findings, report["calls"])))
+    return exit_code
 
 
-def machine(loaded: Loaded) -> list[tuple[bool, str]]:
-    """Disk and clock, as (good, line)."""
+def lines(findings: list[dict[str, Any]], calls: int) -> Iterator[str]:
+    """A line each, and another one for what mends it."""
+    for finding in findings:
+        yield f"{_MARKS[finding['level']]} {finding['subject']}: {finding['text']}"
+        if finding["mend"]:
+            yield f"     → {finding['mend']}"
+    if calls:
+        yield f"{calls} of the day's REST calls {'was' if calls == 1 else 'were'} spent on this."
+
+
+def machine(loaded: Loaded) -> list[dict[str, Any]]:
+    """Disk and clock."""
     now = datetime.now(UTC)
-    clock = (now >= parse_time(__released__), f"clock: {now:%Y-%m-%d %H:%M} UTC")
-    return [_disk(loaded.settings.data_dir), clock]
+    right = now >= parse_time(__released__)
+    mend = None if right else "set this machine's clock: it is older than this release"
+    return [
+        _disk(loaded.settings.data_dir),
+        _finding("ok" if right else "bad", "clock", f"{now:%Y-%m-%d %H:%M} UTC", mend),
+    ]
 
 
-def _disk(folder: Path) -> tuple[bool, str]:
+def _disk(folder: Path) -> dict[str, Any]:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        return False, f"disk: {folder} cannot be looked at: {error.strerror}"
-    return free > _LOW_DISK, f"disk: {size(free)} free at {folder}"
+        text = f"{folder} cannot be looked at: {error.strerror}"
+        return _finding("bad", "disk", text, "look at `data_dir`, and who may enter it")
+    good = free > _LOW_DISK
+    mend = None if good else "make room, or choose another `data_dir`"
+    return _finding("ok" if good else "bad", "disk", f"{size(free)} free at {folder}", mend)
 
 
-def road(report: dict[str, Any]) -> list[tuple[bool, str]]:
-    """Sources and sinks after one poll, as (good, line)."""
-    found = []
-    for source in report["sources"]:
-        text = _words(source) or f"snapshots: {source['good']}"
-        found.append((not source["error"], f"source {source['name']}: {text}"))
-    for sink in report["sinks"]:
-        text = _words(sink) or "delivered"
-        found.append((not sink["error"], f"sink {sink['name']}: {text}"))  # as above
-    return found
-
-
-def _words(part: dict[str, Any]) -> str:
-    """What is wrong with a source or sink, and what to do; empty if nothing is."""
-    return " – ".join(word for word in (part["error"], part.get("hint")) if word)
+def _finding(level: str, subject: str, text: str, mend: str | None) -> dict[str, Any]:
+    return {"level": level, "subject": subject, "text": text, "mend": mend}

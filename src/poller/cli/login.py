@@ -3,36 +3,60 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from poller.cli import options
+from poller.cli.qrcode import qr_code, shown_on
 from poller.cli.speaking import load_and_log
-from poller.errors import ConfigError, PollerError
+from poller.errors import ConfigError, LoginRequired, PollerError
+from poller.runtime.clock import Clock, SystemClock
 from poller.settings import Loaded
+from poller.sources.device import ByDevice, Code, log_in
+from poller.web.display import since, span
+
+#: Codes shown to somebody who does not enter one: half an hour of BMW's.
+_CODES = 6
+#: Seconds between two words that it still waits.
+_REMIND = 60.0
 
 
 def login(
     source: Annotated[str, typer.Argument(help="The source's name in the configuration.", metavar="SOURCE")],
     captcha_token: Annotated[
-        str | None, typer.Option(help="A solved captcha; good for one login.", metavar="T")
+        str | None, typer.Option(help="mybmw: a solved captcha; good for one login.", metavar="T")
     ] = None,
     refresh_token: Annotated[
-        bool, typer.Option("--refresh-token", help="Ask for a refresh token and take it over.")
+        bool, typer.Option("--refresh-token", help="mybmw: ask for a refresh token and take it over.")
     ] = False,
     take_over: Annotated[
-        Path | None, typer.Option(help="Take over a .bimmer_connected.json file.", metavar="FILE")
+        Path | None, typer.Option(help="mybmw: take over a .bimmer_connected.json file.", metavar="FILE")
     ] = None,
     config: options.Config = None,
     data_dir: options.DataDir = None,
 ) -> int:
-    """Log in to a source; a running daemon picks it up by itself."""
-    loaded = load_and_log(config, options.overrides(data_dir))
+    """Log in to a source; a running daemon picks it up by itself.
+
+    cardata shows a code and an address (as a QR code too), and waits until you have allowed it there.
+    mybmw asks for a solved captcha, or takes one of the options.
+    """
+    # What is logged on the way is said here in words.
+    loaded = load_and_log(config, options.overrides(data_dir, "error"))
+    given = {"--captcha-token": captcha_token, "--refresh-token": refresh_token, "--take-over": take_over}
+    found = _source(loaded, source, SystemClock())
+    if isinstance(found, ByDevice):
+        kind = loaded.settings.sources[source].type
+        _refuse([option for option, value in given.items() if value], source, kind)
     token = typer.prompt("Refresh token", hide_input=True) if refresh_token else None
     done = login_to(loaded, source, captcha_token=captcha_token, refresh_token=token, take_over=take_over)
-    typer.echo(asyncio.run(done))
+    try:
+        typer.echo(asyncio.run(done))
+    except KeyboardInterrupt:
+        typer.echo("\nStopped. No login was made.", err=True)
+        return 1
     return 0
 
 
@@ -44,10 +68,13 @@ async def login_to(
     refresh_token: str | None = None,
     take_over: Path | None = None,
 ) -> str:
-    """Log in with what is given, or ask for a captcha; one line fit to print. Raises PollerError."""
-    source = _source(loaded, name)
+    """Log in by a code, with what is given, or ask for a captcha; gives what to print. Raises PollerError."""
+    clock = SystemClock()
+    source = _source(loaded, name, clock)
     await source.open()
     try:
+        if isinstance(source, ByDevice):
+            return await _by_device(source, name, clock)
         if not (captcha_token or refresh_token or take_over):
             password = getattr(loaded.settings.sources[name], "password", None)
             captcha_token = _ask_for_captcha(source, name, has_password=password is not None)
@@ -59,10 +86,9 @@ async def login_to(
         await source.close()
 
 
-def _source(loaded: Loaded, name: str) -> Any:
+def _source(loaded: Loaded, name: str, clock: Clock) -> Any:
     from poller.journal.place import prepare_folder
     from poller.road import source_context
-    from poller.runtime.clock import SystemClock
     from poller.sources import BUILDERS
     from poller.sources.base import NoMemory
 
@@ -71,10 +97,64 @@ def _source(loaded: Loaded, name: str) -> Any:
         known = ", ".join(loaded.settings.sources)
         raise PollerError(f"no source named {name} in {loaded.path}", hint=f"known: {known}")
     prepare_folder(loaded.settings.data_dir)
-    source = BUILDERS[settings.type](name, settings, source_context(loaded, SystemClock(), NoMemory()))
-    if not hasattr(source, "login"):
+    source = BUILDERS[settings.type](name, settings, source_context(loaded, clock, NoMemory()))
+    if not (isinstance(source, ByDevice) or hasattr(source, "login")):
         raise PollerError(f"source {name} ({settings.type}) needs no login")
     return source
+
+
+def _refuse(given: list[str], name: str, kind: str) -> None:
+    if given:
+        raise ConfigError(
+            [f"{', '.join(given)}: not for source {name}, whose type is {kind}"],
+            hint=f"run `poller login {name}` alone: it shows a code to allow on any device",
+        )
+
+
+async def _by_device(source: ByDevice, name: str, clock: Clock) -> str:
+    prompt = _Prompt(name, clock)
+    try:
+        return await log_in(source, prompt.show, _CODES)
+    finally:
+        prompt.close()
+
+
+class _Prompt:
+    """Shows codes on the terminal, and says now and then that it still waits."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self._name = name
+        self._clock = clock
+        self._reminder: asyncio.Task[None] | None = None
+
+    def show(self, code: Code, why: LoginRequired | None) -> None:
+        """Print what to do with `code`; `why` there is another one."""
+        self.close()
+        if why is not None:
+            typer.echo(f"\n{why.message[:1].upper()}{why.message[1:]}. Here is a new one.")
+        else:
+            typer.echo(f"Log in to {self._name}: open this address on any device and allow the code there.")
+        typer.echo(f"\n  {code.url_complete}\n")
+        drawn = qr_code(code.url_complete)
+        if shown_on(sys.stdout, drawn):
+            typer.echo("\n".join(drawn), color=True)
+            typer.echo()
+        typer.echo(f"  code {code.user_code}, good for {self._left(code)}\n")
+        typer.echo("Waiting for you to allow it; Ctrl-C gives up.")
+        self._reminder = asyncio.create_task(self._remind(code))
+
+    def close(self) -> None:
+        """No more words."""
+        if self._reminder is not None:
+            self._reminder.cancel()
+
+    async def _remind(self, code: Code) -> None:
+        while True:
+            await self._clock.sleep(_REMIND)
+            typer.echo(f"Still waiting; the code is good for another {self._left(code)}.")
+
+    def _left(self, code: Code) -> str:
+        return span(since(self._clock.now(), code.expires_at))
 
 
 def _ask_for_captcha(source: Any, name: str, *, has_password: bool) -> str:

@@ -12,7 +12,9 @@ from poller.cli import (
     check,
     deadletters,
     demo,
+    descriptors,
     doctor,
+    export,
     init,
     login,
     run_daemon,
@@ -60,6 +62,7 @@ app.command()(run_daemon.run)
 app.command()(run_daemon.once)
 app.command()(check.check)
 app.command()(doctor.doctor)
+app.command()(descriptors.descriptors)
 app.command()(init.init)
 app.command()(demo.demo)
 app.command()(status.status)
@@ -69,6 +72,7 @@ app.add_typer(deadletters.app, name="dead-letters")
 app.add_typer(sinks.app, name="sinks")
 app.command()(sinks.resend)
 app.command()(store.backup)
+app.command()(export.export)
 app.command()(store.salvage)
 
 

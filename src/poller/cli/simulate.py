@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,19 +14,36 @@ from poller.errors import ConfigError, PollerError
 from poller.runtime.clock import SystemClock
 
 if TYPE_CHECKING:
+    from poller.simulator.cardata.cloud import FakeCarData
+    from poller.simulator.cloud import FakeCloud
     from poller.simulator.garage import Garage
     from poller.simulator.scenario import Scenario
 
-_SNIPPET = """\
-The simulated cloud listens at {url} until it is stopped (Ctrl-C).
+Address = tuple[str, int]
 
+_ADDRESS = """\
+The simulated BMW listens at {url} until it is stopped (Ctrl-C).
+"""
+_CARDATA_LOGIN = """\
+CarData: `poller login` shows a code; enter it here{automatic}
+  login page      {url}{prefix}/oneid/link
+"""
+_MYBMW_LOGIN = """\
+MyBMW: `poller login` takes
   user            {user}
   password        {password}
   refresh token   {token}
   captcha token   any text, each once
-
-For config.toml:
-
+"""
+_CARDATA_TABLE = """\
+[sources.home]
+type       = "cardata"
+client_id  = "{client}"
+auth_url   = "{url}{prefix}"
+api_url    = "{url}{prefix}"
+stream_url = "{stream}"
+"""
+_MYBMW_TABLE = """\
 [sources.simulated]
 type     = "mybmw"
 username = "{user}"
@@ -35,6 +53,7 @@ base_url = "{url}"
 
 
 def simulate(
+    *,
     scenario: Annotated[
         str | None,
         typer.Option(help="Play a bad day: a shipped one by its name, or a TOML file.", metavar="SCENARIO"),
@@ -48,10 +67,17 @@ def simulate(
         typer.Option(help="Two cars, or one of every kind; default: two.", metavar="two|all"),
     ] = None,
     quota: Annotated[
-        int | None, typer.Option(min=1, help="Calls a day that the cloud allows; default: any.", metavar="N")
+        int | None,
+        typer.Option(min=1, help="Calls a day; default: 50 of CarData, any of MyBMW.", metavar="N"),
     ] = None,
+    allow_logins: Annotated[
+        bool, typer.Option("--allow-logins", help="Allow each CarData login at once, without its page.")
+    ] = False,
     listen: Annotated[
         str, typer.Option(help="Loopback address and port; port 0 takes any.", metavar="ADDRESS")
+    ] = "127.0.0.1:0",
+    stream: Annotated[
+        str, typer.Option(help="The same for CarData's stream.", metavar="ADDRESS")
     ] = "127.0.0.1:0",
     seed: Annotated[
         int | None, typer.Option(help="Which lives the simulated cars lead; default: 1.", metavar="N")
@@ -62,36 +88,73 @@ def simulate(
 ) -> int:
     """Serve only the simulated cloud, to rehearse against.
 
-    On loopback, until Ctrl-C. Prints its address, the account, and the source to configure; with
+    On loopback, until Ctrl-C. Prints its address, the accounts, and the sources to configure; with
     --scenario also what to look at, and what goes wrong when once a poller has its first answer.
     """
     from poller.simulator.cloud import FakeCloud
     from poller.simulator.scenario import FINE, load
-    from poller.simulator.server import serve_until_stopped, split_address
+    from poller.simulator.server import split_address
 
     told = FINE if scenario is None else load(scenario)
     try:
-        host, port = split_address(listen)
+        addresses = split_address(listen), split_address(stream)
         garage = _garage(told, answers, cars, seed)
     except (OSError, ValueError) as error:
         raise ConfigError([str(error)]) from error
-    cloud = FakeCloud(garage, SystemClock(speed), quota_per_day=quota or told.quota_per_day)
+    clock = SystemClock(speed)
+    cardata = _cardata(garage, clock, per_day=quota, seed=seed or told.seed, automatic=allow_logins)
+    cloud = FakeCloud(garage, clock, quota_per_day=quota or told.quota_per_day, cardata=cardata)
 
     def begin() -> None:
         typer.echo("\n".join(["", "It has begun.", *told.play(cloud).programme()]))
 
-    def announce(url: str) -> None:
-        _announce(url, told.story() if scenario else ())
+    def announce(url: str, stream_url: str) -> None:
+        _announce(url, stream_url, told.story() if scenario else (), automatic=allow_logins)
         if scenario:
             cloud.at_first_state(begin)
 
+    asyncio.run(_serve(cloud, addresses, announce))
+    return 0
+
+
+async def _serve(
+    cloud: FakeCloud, addresses: tuple[Address, Address], announce: Callable[[str, str], None]
+) -> None:
+    """Cloud and stream until a signal; `announce` gets their URLs, of the stream "" where there is none."""
+    from poller.simulator.server import serve_until_stopped
+
+    web, broker = addresses
+    async with AsyncExitStack() as stack:
+        stream_url = ""
+        if cloud.cardata is not None:
+            with _listening(broker):
+                stream_url = await stack.enter_async_context(cloud.cardata.serve_stream(*broker))
+        with _listening(web):
+            await serve_until_stopped(cloud, lambda url: announce(url, stream_url), *web)
+
+
+@contextmanager
+def _listening(address: Address) -> Iterator[None]:
     try:
-        asyncio.run(serve_until_stopped(cloud, announce, host, port))
+        yield
     except OSError as error:
         raise PollerError(
-            f"cannot listen on {listen}: {error.strerror}", hint="choose another port, or 0 for any"
+            f"cannot listen on {address[0]}:{address[1]}: {error.strerror}",
+            hint="choose another port, or 0 for any",
         ) from error
-    return 0
+
+
+def _cardata(
+    garage: Garage, clock: SystemClock, *, per_day: int | None, seed: int, automatic: bool
+) -> FakeCarData | None:
+    """The same cars at CarData; captured answers of the app's cloud are none of CarData's."""
+    from poller.simulator.cardata.cloud import FakeCarData
+    from poller.simulator.garage import CarGarage
+
+    if not isinstance(garage, CarGarage):
+        return None
+    cars = tuple(garage.cars.values())
+    return FakeCarData(cars, clock, seed=seed, per_day=per_day or 50, automatic=automatic)
 
 
 def _garage(told: Scenario, answers: Path | None, cars: str | None, seed: int | None) -> Garage:
@@ -117,10 +180,20 @@ def _garage(told: Scenario, answers: Path | None, cars: str | None, seed: int | 
     return make(told.seed if seed is None else seed)
 
 
-def _announce(url: str, story: Sequence[str]) -> None:
+def _announce(url: str, stream: str, story: Sequence[str], *, automatic: bool) -> None:
+    from poller.simulator.cardata.cloud import PREFIX
+    from poller.simulator.cardata.login import CLIENT_ID
     from poller.simulator.login import PASSWORD, REFRESH_TOKEN, USER
 
-    typer.echo(_SNIPPET.format(url=url, user=USER, password=PASSWORD, token=REFRESH_TOKEN))
+    values = {
+        "url": url, "stream": stream, "prefix": PREFIX, "client": CLIENT_ID, "user": USER,
+        "password": PASSWORD, "token": REFRESH_TOKEN,
+        "automatic": ", or wait: it allows by itself" if automatic else ' and press "Allow"',
+    }  # fmt: skip
+    logins = (_CARDATA_LOGIN, _MYBMW_LOGIN) if stream else (_MYBMW_LOGIN,)
+    tables = (_CARDATA_TABLE, _MYBMW_TABLE) if stream else (_MYBMW_TABLE,)
+    which = "For config.toml, one of them or both:\n" if stream else "For config.toml:\n"
+    typer.echo("\n".join(part.format(**values) for part in (_ADDRESS, *logins, which, *tables)))
     if story:
         typer.echo("\n".join(story))
         typer.echo(f"\nWhat is going on now: {url}/_sim/faults")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterator
+import shlex
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from poller.cli import options
 from poller.cli.speaking import reach
+from poller.runtime.status import Failure, QuotaStatus, Silence, StreamStatus
 from poller.vehicle.records import parse_time
-from poller.web.display import ago, size
+from poller.web.channels import quota_lines, silence_words, stream_lines
+from poller.web.display import ago, since, size, span
+from poller.web.readiness import LOGIN_NOTICE
 
 #: Times to come within this are shown without their day.
 _SOON = timedelta(hours=12)
@@ -47,6 +53,11 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         yield "No poller is running; this is what its journal knows."
     elif not report["reasons"]:
         failing = any(_trouble(station, report) for station in (*report["sources"], *report["sinks"]))
+        failing |= any(
+            silence["condition"] != "car_quiet"
+            for source in report["sources"]
+            for silence in source["silences"]
+        )
         yield "Ready, but not everything works:" if failing else "All is well."
     yield from (f"! {reason}" for reason in report["reasons"] if report["running"])
     for vehicle in report["vehicles"]:
@@ -56,6 +67,8 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         last = _when(source["last_success_at"], now)
         state = source["state"].replace("_", " ")
         yield f"source {source['name']} ({source['kind']}): {state}, last answer {last}{next_poll}"
+        yield from _channels(source, now)
+        yield from _silences(source, report)
         yield from _trouble(source, report)
     for sink in report["sinks"]:
         yield f"sink {sink['name']} ({sink['kind']}): {_sink(sink, now, running=report['running'])}"
@@ -69,11 +82,36 @@ def _vehicle(vehicle: dict[str, Any], now: datetime) -> str:
     return ", ".join(parts)
 
 
+def _channels(source: dict[str, Any], now: datetime) -> Iterator[str]:
+    """Login, quota and stream, a line each, where the source has them."""
+    if source["login_expires_at"]:
+        left = since(now, parse_time(source["login_expires_at"]))
+        renew = f": renew it with `poller login {source['name']}`" if left < LOGIN_NOTICE else ""
+        yield f"  login: good for {span(left)}{renew}"
+    if source["quota"]:
+        quota: QuotaStatus = _read(QuotaStatus, source["quota"])
+        yield "  " + "; ".join(f"{label}: {text}" for label, text in quota_lines(quota, now, _clock(now)))
+    if source["stream"]:
+        stream: StreamStatus = _read(StreamStatus, source["stream"])
+        yield "  " + "; ".join(f"{label}: {text}" for label, text in stream_lines(stream, now, _clock(now)))
+
+
+def _silences(source: dict[str, Any], report: dict[str, Any]) -> Iterator[str]:
+    """Why there is nothing new, unless a reason at the top has said it."""
+    for raw in source["silences"]:
+        silence: Silence = _read(Silence, raw)
+        if not any(silence.message in reason for reason in report["reasons"]):
+            yield f"  {silence_words(silence)}"
+            if silence.hint:
+                yield f"    → {silence.hint}"
+
+
 def _trouble(station: dict[str, Any], report: dict[str, Any]) -> list[str]:
     """What fails now at a source or a sink, and the mend; nothing if a reason at the top has said it."""
     failure = station["failure"]
     well = station["up"] is not False if "up" in station else station["state"] in {"ok", "starting"}
-    if well or failure is None or any(failure["message"] in reason for reason in report["reasons"]):
+    told = [*report["reasons"], *(silence["message"] for silence in station.get("silences", ()))]
+    if well or failure is None or any(failure["message"] in words for words in told):
         return []
     return [f"  {text}" for text in (failure["message"], failure["hint"]) if text]
 
@@ -95,8 +133,32 @@ def _journal(journal: dict[str, Any]) -> Iterator[str]:
     yield f"journal: {size(journal['size'])}, {size(journal['disk_free'])} free on its disk"
     if journal["quarantined"]:
         yield f"  {journal['quarantined']} answers could not be understood: `poller dead-letters list`"
+    for name in journal["set_aside"]:
+        file = shlex.quote(str(Path(journal["path"]).with_name(name)))
+        yield f"  a damaged one was set aside: `poller salvage {file}`, then delete it"
     for name, backlog in journal["orphans"]:
         yield f"  sink {name} left the configuration with {backlog} records: `poller sinks forget {name}`"
+
+
+def _read(kind: type[Any], raw: dict[str, Any]) -> Any:
+    """A part of the status from its JSON."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    fields = {name: value for name, value in raw.items() if name in known}
+    for name, value in fields.items():
+        if value is not None and (name.endswith("_at") or name in ("at", "since")):
+            fields[name] = parse_time(value)
+        elif value is not None and name == "failure":
+            fields[name] = _read(Failure, value)
+    return kind(**fields)
+
+
+def _clock(now: datetime) -> Callable[[datetime], str]:
+    """Writes moments: a time of day alone would be taken for today's."""
+
+    def write(moment: datetime) -> str:
+        return f"{moment.astimezone():{'%H:%M' if abs(moment - now) < _SOON else '%Y-%m-%d %H:%M'}}"
+
+    return write
 
 
 def _when(moment: str | None, now: datetime) -> str:

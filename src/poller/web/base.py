@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from poller.runtime.metrics import Registry
 from poller.runtime.status import DaemonStatus
+from poller.sources.device import ByDevice
 from poller.vehicle.fleet import Fleet
 from poller.vehicle.privacy import Rendering
 
@@ -20,6 +21,14 @@ class Daemon(Protocol):
 
     def status(self) -> DaemonStatus:
         """How everything stands as of the last `refresh`, `reasons` filled in."""
+        ...
+
+    def to_log_in(self, source: str) -> ByDevice | None:
+        """The source of that name, if a human logs in to it with a code; None if not."""
+        ...
+
+    def origins(self, vin: str) -> Mapping[str, Mapping[str, str]]:
+        """Source → record key → the way by which its value came; only sources that have several ways."""
         ...
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from poller.vehicle.signals import POSITIONS, SIGNALS, Signal, signal_of, split_key
+from poller.vehicle.signals import GROUPS, POSITIONS, SIGNALS, Signal, signal_of, split_key
 from poller.web.display import Display, ago, words
 from poller.web.known import Fact, Known, Tone
 
@@ -14,26 +14,20 @@ from poller.web.known import Fact, Known, Tone
 _LOW_TYRE = 0.85
 _LOW_CHARGE = 15
 _LOW_FUEL = 12
-_GROUPS = {
-    "driving": "Driving",
-    "battery": "Battery and charging",
-    "body": "Doors, windows, locks",
-    "climate": "Climate",
-    "service": "Service and messages",
-    "tires": "Tyres",
-    "vehicle": "Vehicle",
-}
 _MESSAGE_RANKS = ("critical", "high", "medium", "low", "unknown")
 _ORDER = {signal.key: place for place, signal in enumerate(SIGNALS)}
 
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """Charge or fuel: a bar of `percent` (None: no bar), its text, and a mark at `target` percent."""
+    """Charge or fuel: a bar of `percent` (None: no bar), its text, and a mark at `target` percent.
+
+    `range` may be of another age than `amount`.
+    """
 
     amount: Fact
     percent: float | None
-    range: str
+    range: Fact | None
     target: float | None = None
 
 
@@ -49,7 +43,7 @@ class Group:
 class Card:
     """A vehicle. `stale` says why nothing on the card can be relied on ("": it can).
 
-    `shared`: several sources know it, so each reading names its own.
+    `shared`: its readings came from several sources or by several ways, so each names its own.
     """
 
     slug: str
@@ -85,7 +79,7 @@ def card_of(known: Known, display: Display, *, slug: str, named: bool) -> Card:
         subtitle=" · ".join(subtitle),
         freshness=known.freshness(),
         stale=known.stale,
-        shared=len({source for _, source in known.readings.values()}) > 1,
+        shared=known.mixed,
         chips=list(_chips(known)),
         gauges=list(_gauges(known, display)),
         facts=[fact for fact in facts if fact is not None],
@@ -108,7 +102,8 @@ def _chips(known: Known) -> Iterator[Fact]:
     elif known.value("plugged"):
         state = known.token("charging_state")
         told = f", {words(state)}" if state and state not in ("charging", "not_charging") else ""
-        yield known.fact("", f"Plugged in{told}", ["plugged"], "bad" if state == "error" else "")
+        tone: Tone = "bad" if state == "error" else ""
+        yield known.fact("", f"Plugged in{told}", ["plugged", *(["charging_state"] if told else [])], tone)
     if known.value("locked") is False:
         yield known.fact("", words(known.token("lock_state") or "unlocked").capitalize(), ["locked"], "warn")
 
@@ -117,10 +112,11 @@ def _gauges(known: Known, display: Display) -> Iterator[Gauge]:
     charge, percent, liters = (known.number(key) for key in ("soc_percent", "fuel_percent", "fuel_liters"))
     burns = percent is not None or liters is not None
 
-    def reach(own: str, *, alone: bool) -> str:
-        km = known.number(own)
-        km = known.number("range_total_km") if km is None and alone else km
-        return "" if km is None else display.distance(km)
+    def reach(own: str, *, alone: bool) -> Fact | None:
+        for key in (own, "range_total_km") if alone else (own,):
+            if (km := known.number(key)) is not None:
+                return known.fact("Range", display.distance(km), [key])
+        return None
 
     if charge is not None:
         tone: Tone = "warn" if charge < _LOW_CHARGE else "good"
@@ -164,7 +160,7 @@ def _locks(known: Known) -> Fact | None:
     if locked is None:
         return None
     text = words(known.token("lock_state")) or ("locked" if locked else "unlocked")
-    return known.fact("Locks", text, ["locked"], "" if locked else "warn")
+    return known.fact("Locks", text, ["locked", "lock_state"], "" if locked else "warn")
 
 
 def _openings(known: Known) -> Fact | None:
@@ -253,20 +249,20 @@ def _groups(known: Known, display: Display) -> Iterator[Group]:
         signal = signal_of(key)
         if signal is not None:
             facts.setdefault(signal.group, []).append(_detail(known, display, key, signal))
-    for group, title in _GROUPS.items():
+    for group, title in GROUPS.items():
         if group in facts:
             yield Group(title, facts[group])
 
 
 def _detail(known: Known, display: Display, key: str, signal: Signal) -> Fact:
-    reading, source = known.readings[key]
+    reading, _ = known.readings[key]
     dimension = split_key(key)[1]
     return Fact(
         label=f"{signal.label}, {words(dimension)}" if dimension else signal.label,
         text=display.value(signal, reading.value, known.now),
         old=known.is_old(key, reading),
         age=ago(reading.observed_at, known.now) if reading.observed_at else "",
-        source=source,
+        source=known.came_from(key),
     )
 
 

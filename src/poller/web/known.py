@@ -7,7 +7,7 @@ for an hour).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -47,10 +47,17 @@ class Fact:
 
 
 class Known:
-    """A vehicle's readings at `status.now`, positions left out."""
+    """A vehicle's readings at `status.now`, positions left out; `origins` as `web.base.Daemon` has them."""
 
-    def __init__(self, view: VehicleView, status: DaemonStatus) -> None:
+    def __init__(
+        self,
+        view: VehicleView,
+        status: DaemonStatus,
+        origins: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         self._view = view
+        self._origins = origins or {}
+        self._metered = {source.name for source in status.sources if source.quota is not None}
         self._limits = {source.name: source.allowed_age for source in status.sources}
         self.now = status.now
         self.readings = shown(view)
@@ -89,7 +96,7 @@ class Known:
         found = [(key, *self.readings[key]) for key in keys if key in self.readings]
         old = any(self.is_old(key, reading) for key, reading, _ in found)
         oldest = min((reading.observed_at for _, reading, _ in found if reading.observed_at), default=None)
-        return Fact(label, text, tone, old, self._lag(oldest), found[0][2] if found else "")
+        return Fact(label, text, tone, old, self._lag(oldest), self.came_from(found[0][0]) if found else "")
 
     def is_old(self, key: str, reading: Reading) -> bool:
         """Whether this reading may be wrong by now."""
@@ -98,13 +105,26 @@ class Known:
         limit = _HOUR if split_key(key)[0] in _LIVELY else _DAY
         return since(reading.observed_at, self.now) > limit
 
+    def came_from(self, key: str) -> str:
+        """The source of a reading, and the way by which it came where there are several."""
+        source = self.readings[key][1]
+        way = self._origins.get(source, {}).get(key)
+        return f"{source}, {way}" if way else source
+
+    @property
+    def mixed(self) -> bool:
+        """Whether readings came from several sources, or by several ways."""
+        return bool(self._origins) or len({source for _, source in self.readings.values()}) > 1
+
     def freshness(self) -> list[str]:
         """When the car spoke, when we asked, and whether the last try failed."""
         parts = []
         if self.reported_at is not None:
             parts.append(f"car reported {ago(self.reported_at, self.now)}")
         if self.asked_at is not None:
-            parts.append(f"we asked {ago(self.asked_at, self.now)}")
+            # Where each call counts, most polls only look at what is here already.
+            did = "looked" if self._metered.issuperset(self._view.sources) else "asked"
+            parts.append(f"we {did} {ago(self.asked_at, self.now)}")
         if self._view.sources and all(mark.up is False for mark in self._view.sources.values()):
             parts.append("the last try failed")
         return parts

@@ -20,12 +20,18 @@ from poller.vehicle.signals import signal_of
 from poller.vehicle.snapshot import Reading
 from poller.web.base import Daemon
 from poller.web.display import since
+from poller.web.readiness import notes
 
 
 def status_json(daemon: Daemon) -> Json:
-    """Everything of `/api/v1/status`: the whole `DaemonStatus`, `ready`, and a line per vehicle."""
+    """Everything of `/api/v1/status`: the whole `DaemonStatus`, `ready`, `notes`, a line per vehicle."""
     status = daemon.status()
-    return {"ready": status.ready, **_plain(status), "vehicles": vehicles_json(daemon, status)}
+    return {
+        "ready": status.ready,
+        **_plain(status),
+        "notes": [str(note) for note in notes(status)],
+        "vehicles": vehicles_json(daemon, status),
+    }
 
 
 def vehicles_json(daemon: Daemon, status: DaemonStatus | None = None) -> list[Json]:
@@ -37,13 +43,14 @@ def vehicles_json(daemon: Daemon, status: DaemonStatus | None = None) -> list[Js
 def vehicle_json(daemon: Daemon, slug: str) -> Json | None:
     """One vehicle with all its readings, or None if no vehicle has that name.
 
-    `readings` is what a record has; `details` adds to each the source, the car's own time and the
-    age in seconds.
+    `readings` is what a record has; `details` adds to each the source, the way by which it came, the
+    car's own time and the age in seconds.
     """
     for view in daemon.fleet.views():
         if daemon.rendering.slug(view.vin) == slug:
             now = daemon.status().now
-            return {**_summary(view, daemon.rendering, now), **_readings(view, now)}
+            origins = daemon.origins(view.vin)
+            return {**_summary(view, daemon.rendering, now), **_readings(view, origins, now)}
     return None
 
 
@@ -79,12 +86,14 @@ def _summary(view: VehicleView, rendering: Rendering, now: datetime) -> Json:
     return out
 
 
-def _readings(view: VehicleView, now: datetime) -> Json:
+def _readings(view: VehicleView, origins: Mapping[str, Mapping[str, str]], now: datetime) -> Json:
     readings: Json = {}
     details: Json = {}
     for key, (reading, source) in sorted(shown(view).items()):
         readings[key] = json_value(reading.value)
         details[key] = {"source": source}
+        if (way := origins.get(source, {}).get(key)) is not None:
+            details[key]["via"] = way
         if reading.observed_at is not None:
             details[key]["observed_at"] = rfc3339(reading.observed_at)
             details[key]["age_seconds"] = round(since(reading.observed_at, now), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,14 +12,27 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from poller.runtime.status import DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
+from poller.runtime.status import (
+    Condition,
+    DaemonStatus,
+    Failure,
+    JournalStatus,
+    Silence,
+    SinkStatus,
+    SourceStatus,
+)
 from poller.web.assets import links
 from poller.web.base import Daemon
 from poller.web.card import card_of
+from poller.web.channels import condition_words, quota_lines, stream_lines
+from poller.web.counter import counter_of, wants_login
 from poller.web.display import Display, ago, since, size, span
 from poller.web.known import Known, Tone
-from poller.web.readiness import Problem, notes, problems, stumbling
+from poller.web.logins import Login
+from poller.web.readiness import Problem, notes, problems, stumbling, unexplained
 
+#: Seconds between two looks of an open page.
+_EVERY, _WHILE_LOGGING_IN = 10, 3
 #: Failures listed at most, newest first.
 _MAX_FAILURES = 10
 
@@ -30,6 +44,27 @@ _SOURCE_STATES: dict[str, tuple[str, Tone]] = {
     "blocked": ("refused by the maker", "bad"),
     "failing": ("failing", "warn"),
 }
+
+
+_SILENCE_TONES: dict[Condition, Tone] = {
+    "refused": "bad",
+    "no_network": "bad",
+    "budget_spent": "warn",
+    "stream_down": "warn",
+    "car_quiet": "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Why a source brings nothing new: `label` in bold, with a sign of its `tone`."""
+
+    condition: Condition
+    label: str
+    tone: Tone
+    text: str
+    since: str
+    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +79,7 @@ class Station:
     failure: str = ""
     failed: str = ""
     hint: str = ""
+    silences: Sequence[Quiet] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +108,19 @@ class Page:
         self._template = environment.get_template("page.html")
         self._links = links(base_path)
 
-    def render(self, daemon: Daemon) -> str:
-        """The whole document."""
+    @property
+    def base_path(self) -> str:
+        """What goes before every address of ours."""
+        return self._links["base"]
+
+    def render(self, daemon: Daemon, login: Login | None = None) -> str:
+        """The whole document; `login` is the one that was begun on it."""
         status = daemon.status()
+        verdict = headline(status)
         rendering = daemon.rendering
         cards = [
             card_of(
-                Known(view, status),
+                Known(view, status, daemon.origins(view.vin)),
                 self._display,
                 slug=rendering.slug(view.vin),
                 named=view.vin in rendering.names,
@@ -90,8 +132,14 @@ class Page:
             status=status,
             as_of=self._display.clock(status.now),
             zone=str(status.now.astimezone(self._display.timezone).tzname()),
-            headline=headline(status),
-            notes=notes(status),
+            headline=verdict,
+            every=_WHILE_LOGGING_IN if login is not None and login.under_way else _EVERY,
+            counters=[
+                counter_of(source, login, status.now)
+                for source in status.sources
+                if daemon.to_log_in(source.name) is not None and wants_login(source, login, status.now)
+            ],
+            notes=[note for note in notes(status) if note not in verdict.problems],
             cards=sorted(cards, key=lambda card: (card.title, card.slug)),
             sources=[self._source(source, status.now) for source in status.sources],
             sinks=[self._sink(sink, status.now) for sink in status.sinks],
@@ -109,12 +157,27 @@ class Page:
         if source.consecutive_failures > 1:
             lines.append(("failed in a row", str(source.consecutive_failures)))
         if source.quota is not None:
-            lines.append(("calls left today", f"{source.quota.remaining} of {source.quota.limit}"))
+            lines += quota_lines(source.quota, now, functools.partial(self._display.moment, now=now))
         if source.stream is not None:
-            lines.append(("stream", "connected" if source.stream.connected else "not connected"))
+            lines += stream_lines(source.stream, now, functools.partial(self._display.moment, now=now))
         if source.login_expires_at is not None:
             lines.append(("login good for", span(since(now, source.login_expires_at))))
-        return Station(source.name, source.kind, state, tone, lines, *self._told(source.failure, now))
+        told = self._told(source.failure, now)
+        if any(silence.message == told[0] for silence in source.silences):
+            told = ("", "", "")
+        silences = [self._quiet(silence, now) for silence in source.silences]
+        return Station(source.name, source.kind, state, tone, lines, *told, silences)
+
+    def _quiet(self, silence: Silence, now: datetime) -> Quiet:
+        whose = f" ({silence.vehicle})" if silence.vehicle else ""
+        return Quiet(
+            silence.condition,
+            condition_words(silence.condition) + whose,
+            _SILENCE_TONES[silence.condition],
+            silence.message,
+            f"since {self._when(silence.since, now)}" if silence.since else "",
+            silence.hint or "",
+        )
 
     def _sink(self, sink: SinkStatus, now: datetime) -> Station:
         lines: list[tuple[str, str]] = []
@@ -170,7 +233,8 @@ def headline(status: DaemonStatus) -> Headline:
     found = problems(status)
     known = {str(problem) for problem in found}
     found += [Problem("poller", reason) for reason in status.reasons if reason not in known]
-    if not found and (trouble := list(stumbling(status))):
+    less = [problem for problem in unexplained(status) if problem.fault]
+    if not found and (trouble := [*stumbling(status), *less]):
         return Headline(
             "warn", "Working, but not everything", "What fails is tried again by itself.", trouble
         )

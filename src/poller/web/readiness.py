@@ -5,23 +5,30 @@ Pure: a `DaemonStatus` goes in, sentences come out. `app` fills `DaemonStatus.re
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from poller.runtime.status import DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
+from poller.web.channels import silence_words
 from poller.web.display import since, span
 
 #: A login that ends within this many seconds is worth a note.
-_LOGIN_NOTICE = 3 * 86400
+LOGIN_NOTICE = 4 * 86400
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`subject` (``source bmw``) has trouble (`text`); `mend` is what a person can do about it."""
+    """`subject` (``source bmw``) has trouble (`text`); `mend` is what a person can do about it.
+
+    `fault`: False where nothing is wrong, and it is only good to know.
+    """
 
     subject: str
     text: str
     mend: str | None = None
+    fault: bool = True
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.text}" + (f"; {self.mend}" if self.mend else "")
@@ -58,9 +65,23 @@ def notes(status: DaemonStatus) -> list[Problem]:
         found.append(
             Problem(f"sink {name}", text, f"name it again, or let it go: `poller sinks forget {name}`")
         )
+    found.extend(_set_aside(status.journal))
     for source in status.sources:
         found.extend(_login_notice(source, status))
-    return found
+    return [*found, *unexplained(status)]
+
+
+def unexplained(status: DaemonStatus) -> list[Problem]:
+    """Why sources bring nothing new, or less, as far as no problem and no failure says it already."""
+    told = [problem.text for problem in (*problems(status), *stumbling(status))]
+    return [
+        Problem(
+            f"source {source.name}", silence_words(silence), silence.hint, silence.condition != "car_quiet"
+        )
+        for source in status.sources
+        for silence in source.silences
+        if not any(silence.message in text for text in told)
+    ]
 
 
 def stumbling(status: DaemonStatus) -> Iterator[Problem]:
@@ -79,9 +100,11 @@ def _daemon(status: DaemonStatus) -> Iterator[Problem]:
         yield Problem("poller", "makes no progress: a part of it has stopped", "restart it and keep its log")
     if not status.clock_set:
         text = "clock not set: it is older than the newest record or than this release; nothing is polled"
-        yield Problem(
-            "clock", text, "set the time of this machine; if it is right, it is believed after a day"
+        mend = (
+            "set the time of this machine; if it is right, it is believed after a day; "
+            "or this data directory was used with --speed: take another data_dir"
         )
+        yield Problem("clock", text, mend)
 
 
 def _source(source: SourceStatus, status: DaemonStatus) -> Iterator[Problem]:
@@ -154,9 +177,16 @@ def _login_notice(source: SourceStatus, status: DaemonStatus) -> Iterator[Proble
     if ends is None or source.state == "login_required":
         return
     left = since(status.now, ends)
-    if left < _LOGIN_NOTICE:
+    if left < LOGIN_NOTICE:
         text = f"the login ends in {span(left)}" if left else "the login has ended"
         yield Problem(f"source {source.name}", text, f"renew it: `poller login {source.name}`")
+
+
+def _set_aside(journal: JournalStatus) -> Iterator[Problem]:
+    for name in journal.set_aside:
+        file = shlex.quote(str(Path(journal.path).with_name(name)))
+        text = f"a damaged one was set aside as {name}"
+        yield Problem("journal", text, f"take back what is readable: `poller salvage {file}`; then delete it")
 
 
 def _count(number: int, noun: str) -> str:

@@ -10,18 +10,21 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from poller.errors import PollerError
 from poller.runtime import log
 from poller.runtime.metrics import exposition
 from poller.vehicle.records import Json, dumps
 from poller.web.assets import files
 from poller.web.base import Daemon
 from poller.web.guards import Refusal
+from poller.web.logins import Logins
 from poller.web.model import status_json, vehicle_json, vehicles_json
 from poller.web.page import Page
+from poller.web.readiness import notes
 
 _YEAR = 365 * 86400
 
@@ -40,9 +43,10 @@ class CompactJSON(JSONResponse):
 class Routes:
     """The endpoints; `app` is the Starlette application around them."""
 
-    def __init__(self, daemon: Daemon, page: Page) -> None:
+    def __init__(self, daemon: Daemon, page: Page, logins: Logins) -> None:
         self._daemon = daemon
         self._page = page
+        self._logins = logins
         self._scrape_failures: Sequence[str] = ()
         self._logger = log.get("web")
 
@@ -50,6 +54,7 @@ class Routes:
         """The application, compressed where the client likes it, with no answer left to uvicorn."""
         routes: list[BaseRoute] = [
             Route("/", self.page),
+            Route("/login/{source}", self.log_in, methods=["POST"]),
             Route("/static/{name}", self.static),
             Route("/metrics", self.metrics),
             Route("/healthz", self.health),
@@ -69,7 +74,18 @@ class Routes:
     async def page(self, _request: Request) -> Response:
         """The status page."""
         await self._daemon.refresh()
-        return HTMLResponse(self._page.render(self._daemon))
+        return HTMLResponse(self._page.render(self._daemon, self._logins.shown()))
+
+    async def log_in(self, request: Request) -> Response:
+        """Begin a login by a code, and go to where the page shows it."""
+        try:
+            await self._logins.begin(request.path_params["source"])
+        except LookupError:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "no source of that name takes a login here") from None
+        except PollerError as error:
+            refusal = Refusal(HTTPStatus.CONFLICT, error.message, error.hint or "")
+            return refusal.response(request.scope["path"])
+        return RedirectResponse(f"{self._page.base_path}/#login", HTTPStatus.SEE_OTHER)
 
     async def static(self, request: Request) -> Response:
         """A file of the page; its address changes with its content, so it may be kept."""
@@ -104,7 +120,11 @@ class Routes:
         """Whether it does its work."""
         await self._daemon.refresh()
         status = self._daemon.status()
-        body: Json = {"status": "ready" if status.ready else "not ready", "reasons": list(status.reasons)}
+        body: Json = {
+            "status": "ready" if status.ready else "not ready",
+            "reasons": list(status.reasons),
+            "notes": [str(note) for note in notes(status)],
+        }
         return CompactJSON(body, HTTPStatus.OK if status.ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def status(self, _request: Request) -> Response:

@@ -13,6 +13,7 @@ from poller.runtime.clock import Clock
 from poller.web.base import Daemon
 from poller.web.display import Display
 from poller.web.guards import BasePath, Guard, host_of
+from poller.web.logins import Logins
 from poller.web.page import Page
 from poller.web.passwords import Password, Throttle
 from poller.web.routes import Routes
@@ -52,6 +53,7 @@ class WebServer:
         self._allowed_hosts = tuple(host_of(host) for host in allowed_hosts)
         self._sockets: list[socket.socket] = []
         self._addresses = list(bound)
+        self._logins = Logins(daemon, clock)
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
@@ -94,12 +96,13 @@ class WebServer:
             await Serving(self._app()).serve_until(stop, self._sockets)
         finally:
             self._sockets = []
+            await self._logins.close()
 
     def _app(self) -> BasePath:
         machine = socket.gethostname().lower()
         listening = [host for host, _ in self._listen]
         guard = Guard(
-            Routes(self._daemon, Page(self._display, self._base_path)).app(),
+            Routes(self._daemon, Page(self._display, self._base_path), self._logins).app(),
             local=[address for address in self._addresses if ipaddress.ip_address(address[0]).is_loopback],
             hosts=[*_LOOPBACK_NAMES, machine, f"{machine}.local", *listening, *self._allowed_hosts],
             trusted_origins=self._allowed_hosts,

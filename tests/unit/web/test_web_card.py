@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from poller.runtime.status import QuotaStatus
 from poller.web.card import card_of
 from poller.web.display import Display
 from poller.web.known import Known
@@ -50,7 +51,7 @@ def test_a_failed_poll_is_told_beside_the_old_values(stage):
 def test_an_electric_car_has_one_gauge_with_its_target(stage):
     stage.car(soc_percent=62, soc_target_percent=80, range_total_km=134)
     [gauge] = card(stage).gauges
-    assert (gauge.amount.text, gauge.percent, gauge.target, gauge.range) == ("62 %", 62, 80, "134 km")
+    assert (gauge.amount.text, gauge.percent, gauge.target, gauge.range.text) == ("62 %", 62, 80, "134 km")
 
 
 def test_a_plug_in_hybrid_has_two(stage):
@@ -63,14 +64,14 @@ def test_a_plug_in_hybrid_has_two(stage):
         range_total_km=384,
     )
     charge, fuel = card(stage, units="uk").gauges
-    assert (charge.amount.text, charge.range, charge.amount.tone) == ("9 %", "2 mi", "warn")
-    assert (fuel.amount.text, fuel.range) == ("22 l", "236 mi")
+    assert (charge.amount.text, charge.range.text, charge.amount.tone) == ("9 %", "2 mi", "warn")
+    assert (fuel.amount.text, fuel.range.text) == ("22 l", "236 mi")
 
 
 def test_a_petrol_car_without_a_level_has_litres_and_no_bar(stage):
     stage.car(fuel_liters=40, range_total_km=510)
     [gauge] = card(stage).gauges
-    assert (gauge.amount.text, gauge.percent, gauge.range) == ("40 l", None, "510 km")
+    assert (gauge.amount.text, gauge.percent, gauge.range.text) == ("40 l", None, "510 km")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_a_car_whose_source_left_the_configuration_says_so(stage):
 def test_every_reading_is_in_the_list_but_positions(stage):
     stage.car(2, 12, soc_percent=(62, 30), latitude_degrees=48.1, door_open__front_left=True, model="i4")
     groups = {group.title: group.facts for group in card(stage).groups}
-    assert list(groups) == ["Battery and charging", "Doors, windows, locks", "Vehicle"]
+    assert list(groups) == ["Battery and charging", "Doors, windows, locks", "What the car is"]
     [charge] = groups["Battery and charging"]
     assert (charge.label, charge.text, charge.age) == ("Charge", "62 %", "30 min ago")
     assert groups["Doors, windows, locks"][0].label == "Door open, front left"
@@ -195,3 +196,46 @@ def test_the_list_names_sources_only_where_there_are_several(stage):
     assert not card(stage).shared
     stage.car(1, 1, source="home", odometer_km=5)
     assert card(stage).shared
+
+
+def test_values_of_one_card_look_as_old_as_each_is(stage):
+    """A merged state holds what came a minute ago beside what came last month."""
+    day = 60 * 24
+    stage.car(
+        2,
+        1,
+        soc_percent=(62, 1),
+        range_electric_km=(301, 2 * day),
+        locked=(True, 5 * 60),
+        odometer_km=(45123, 40 * day),
+        moving=(True, 90),
+        tire_pressure_kpa__front_left=(240, 6 * day),
+    )
+    shown, told = card(stage), facts(stage)
+    [gauge] = shown.gauges
+    assert (gauge.amount.old, gauge.amount.age) == (False, "")
+    assert (gauge.range.old, gauge.range.age) == (True, "2 days ago")
+    assert (told["Locks"].old, told["Locks"].age) == (False, "5 h ago")
+    assert (told["Mileage"].old, told["Mileage"].age) == (True, "40 days ago")
+    assert (told["Tyres"].old, told["Tyres"].age) == (True, "6 days ago")
+    [driving] = shown.chips
+    assert driving.old
+    ages = {fact.label: (fact.old, fact.age) for group in shown.groups for fact in group.facts}
+    assert ages["Charge"] == (False, "1 min ago")
+    assert ages["Mileage"] == (True, "40 days ago")
+
+
+def test_each_reading_names_the_way_by_which_it_came(stage):
+    stage.car(2, 1, source="home", soc_percent=62, locked=True)
+    ways = {"home": {"soc_percent": "stream", "locked": "rest"}}
+    known = Known(stage.fleet.view(stage.vin), stage.status(sources=[stage.source(name="home")]), ways)
+    shown = card_of(known, Display("metric", ZoneInfo("Europe/London")), slug="mini", named=True)
+    assert shown.shared
+    whence = {fact.label: fact.source for group in shown.groups for fact in group.facts}
+    assert whence == {"Charge": "home, stream", "Locked": "home, rest"}
+
+
+def test_a_metered_source_looks_more_often_than_it_asks(stage):
+    stage.car(2, 12, source="home", soc_percent=62)
+    status = stage.status(sources=[stage.source(name="home", quota=QuotaStatus(50, 38))])
+    assert card(stage, status=status).freshness == ["car reported 12 min ago", "we looked 2 min ago"]

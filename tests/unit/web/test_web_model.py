@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from poller.runtime.status import Silence
 from poller.web.model import status_json, vehicle_json, vehicles_json
 
 
@@ -59,6 +60,21 @@ def test_readings_are_as_in_records_and_say_whence_and_how_old(stage):
         "source": "home", "observed_at": "2026-11-21T13:59:00.000Z", "age_seconds": 60.0,
     }  # fmt: skip
     assert body["details"]["locked"]["source"] == "bmw"
+
+
+def test_a_reading_says_by_which_way_it_came(stage):
+    stage.car(2, 12, soc_percent=62, odometer_km=5)
+    body = vehicle_json(stage.daemon(origins={"bmw": {"soc_percent": "stream"}}), "mini")
+    assert body["details"]["soc_percent"]["via"] == "stream"
+    assert "via" not in body["details"]["odometer_km"]
+
+
+def test_notes_are_in_the_status(stage):
+    silence = Silence("car_quiet", "all works", "nothing")
+    body = status_json(stage.daemon(stage.status(sources=[stage.source(silences=[silence])])))
+    assert body["notes"] == ["source bmw: car quiet: all works; nothing"]
+    assert body["sources"][0]["silences"][0]["condition"] == "car_quiet"
+    assert body["journal"]["set_aside"] == []
 
 
 def test_a_reading_without_a_time_of_its_own_has_no_age(stage):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import get_args
 
 import pytest
 
-from poller.runtime.status import JournalStatus, QuotaStatus, StreamStatus
+from poller.runtime.status import Condition, JournalStatus, QuotaStatus, Silence, StreamStatus
+from poller.web.channels import condition_words
 from poller.web.page import Page, headline
 
 
@@ -119,12 +121,31 @@ def test_sources_sinks_and_journal_tell_how_they_stand(stage):
     )  # fmt: skip
     text = str(Text(page(stage, status)))
     for told in (
-        "next poll in 3 min", "calls left today 38 of 50", "stream not connected", "login good for 9 days",
+        "next poll in 3 min", "calls left 38 of 50", "stream not connected", "login good for 9 days",
         "last failure 04:00 (10 h ago) reset by peer none needed", "records waiting 12, oldest 7 min ago",
         "dead letters 3", "held", "403: no right to ingest", "tries again in 4 min", "48 MiB of 2 GiB",
         "reaches back to 23 Aug 2026", "poller sinks forget old-files",
     ):  # fmt: skip
         assert told in text
+
+
+@pytest.mark.parametrize("condition", get_args(Condition))
+def test_each_silence_stands_at_its_source_with_its_mend(stage, condition):
+    silence = Silence(condition, "in its own words", "do `this`", stage.ago(60), "0000001")
+    html = page(stage, stage.status(sources=[stage.source(silences=[silence])]))
+    assert f'data-condition="{condition}"' in html
+    text = str(Text(html))
+    assert f"{condition_words(condition)} (0000001) since 13:00 (1 h ago) in its own words do this" in text
+    assert ("All is well" in text) == (condition == "car_quiet")
+    assert ("Working, but not everything" in text) == (condition != "car_quiet")
+
+
+def test_a_silence_is_not_said_twice_where_it_is_the_failure(stage):
+    failure = stage.failure(1, "no scope", "tick it")
+    source = stage.source(
+        state="login_required", failure=failure, silences=[Silence("refused", "no scope", "tick it")]
+    )
+    assert str(Text(page(stage, stage.status(sources=[source])))).count("no scope") == 2  # verdict, source
 
 
 def test_last_failures_stay_after_a_success(stage):

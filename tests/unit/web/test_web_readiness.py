@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
-from poller.runtime.status import JournalStatus
+from poller.runtime.status import Condition, JournalStatus, Silence
+from poller.web.channels import condition_words
 from poller.web.readiness import notes, reasons
 
 
@@ -106,6 +108,7 @@ def test_a_full_or_failing_journal_is_not_ready(stage):
 def test_a_clock_that_was_never_set_is_not_ready(stage):
     [said] = reasons(stage.status(clock_set=False))
     assert said.startswith("clock: clock not set")
+    assert said.endswith("or this data directory was used with --speed: take another data_dir")
 
 
 def test_no_progress_is_not_ready(stage):
@@ -131,9 +134,51 @@ def test_what_is_only_worth_knowing_does_not_turn_it_red(stage):
     ]
 
 
-def test_a_login_that_lasts_is_no_note(stage):
-    source = stage.source(login_expires_at=stage.ago(-60 * 24 * 9))
-    assert notes(stage.status(sources=[source])) == []
+@pytest.mark.parametrize(("days", "noted"), [(9, 0), (4.01, 0), (3.99, 1), (0, 1)])
+def test_a_login_is_a_note_from_four_days_on(stage, days, noted):
+    source = stage.source(login_expires_at=stage.ago(-60 * 24 * days))
+    assert len(notes(stage.status(sources=[source]))) == noted
+    assert reasons(stage.status(sources=[source])) == []
+
+
+@pytest.mark.parametrize("condition", get_args(Condition))
+def test_a_silence_of_a_source_that_works_is_a_note(stage, condition):
+    silence = Silence(condition, "in its own words", "do this")
+    status = stage.status(sources=[stage.source(silences=[silence])])
+    assert reasons(status) == []
+    [note] = notes(status)
+    assert str(note).endswith(": in its own words; do this")
+    assert str(note).startswith(f"source bmw: {condition_words(condition)}: ")
+    assert note.fault == (condition != "car_quiet")
+
+
+@pytest.mark.parametrize(
+    ("condition", "state"),
+    [("refused", "login_required"), ("no_network", "backing_off"), ("budget_spent", "backing_off")],
+)
+def test_a_silence_that_leaves_nothing_is_a_reason_and_is_said_once(stage, condition, state):
+    failure = stage.failure(1, "in its own words", "do this")
+    source = stage.source(
+        state=state,
+        last_success_at=stage.ago(20),
+        failure=failure,
+        silences=[Silence(condition, "in its own words", "do this")],
+    )
+    status = stage.status(sources=[source])
+    [reason] = reasons(status)
+    assert "in its own words; do this" in reason
+    assert notes(status) == []
+
+
+def test_a_journal_that_was_set_aside_is_a_note_while_it_is_there(stage):
+    name = "journal.db.corrupt-20261121T101010Z"
+    status = stage.status(journal=JournalStatus(path="/my data/journal.db", set_aside=[name]))
+    assert reasons(status) == []
+    [note] = notes(status)
+    assert str(note) == (
+        f"journal: a damaged one was set aside as {name}; "
+        f"take back what is readable: `poller salvage '/my data/{name}'`; then delete it"
+    )
 
 
 def test_the_status_does_not_change(stage):

@@ -9,7 +9,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
 from poller.runtime.metrics import Metrics, exposition
+from poller.testing.clock import ManualClock
 from poller.web.assets import files
+from poller.web.logins import Logins
 from poller.web.page import Page
 from poller.web.routes import Routes
 
@@ -17,7 +19,8 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0
 
 
 def client(daemon, stage):
-    transport = httpx.ASGITransport(Routes(daemon, Page(stage.display)).app())
+    routes = Routes(daemon, Page(stage.display), Logins(daemon, ManualClock(stage.now)))
+    transport = httpx.ASGITransport(routes.app())
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9877")
 
 
@@ -108,14 +111,14 @@ async def test_an_unready_poller_is_still_healthy(stage):
         unready = await browser.get("/readyz")
     assert unready.status_code == 503
     assert unready.json() == {
-        "status": "not ready", "reasons": ["source bmw: the maker refuses third-party clients"],
+        "status": "not ready", "reasons": ["source bmw: the maker refuses third-party clients"], "notes": [],
     }  # fmt: skip
 
 
 async def test_ready_has_no_reasons(stage):
     async with client(stage.daemon(), stage) as browser:
         answer = await browser.get("/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "reasons": []})
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "reasons": [], "notes": []})
 
 
 async def test_a_vehicle_is_found_by_its_name(stage):

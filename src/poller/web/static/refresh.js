@@ -2,7 +2,7 @@
 // that it is a copy, and from when. Without this script the browser reloads the page by itself.
 "use strict";
 
-const EVERY = 10_000;
+const PATIENCE_MS = 10_000; // for one answer
 const PATIENCE = 2; // failures in a row before the page calls itself a copy
 
 let failures = 0;
@@ -10,6 +10,11 @@ let timer;
 
 function content() {
   return document.getElementById("content");
+}
+
+// The page says how often it wants to be fetched: a login under way shows what became of it sooner.
+function every() {
+  return 1000 * Number(content().dataset.every);
 }
 
 function freeze(frozen) {
@@ -36,7 +41,7 @@ function replace(html) {
 async function refresh() {
   clearTimeout(timer);
   try {
-    const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(EVERY) });
+    const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
     if (!answer.ok) throw new Error(`answer ${answer.status}`);
     replace(await answer.text());
     failures = 0;
@@ -44,7 +49,7 @@ async function refresh() {
     failures += 1;
   }
   freeze(failures >= PATIENCE || (failures > 0 && location.protocol === "file:"));
-  if (!document.hidden) timer = setTimeout(refresh, EVERY);
+  if (!document.hidden) timer = setTimeout(refresh, every());
 }
 
 document.addEventListener("visibilitychange", () => {
@@ -54,4 +59,4 @@ document.addEventListener("visibilitychange", () => {
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) refresh();
 });
-timer = setTimeout(refresh, location.protocol === "file:" ? 0 : EVERY);
+timer = setTimeout(refresh, location.protocol === "file:" ? 0 : every());
