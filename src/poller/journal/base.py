@@ -102,7 +102,7 @@ class JournalStats:
     """Sizes in bytes; `limit` 0 means none. `orphans`: cursors of sinks that left the configuration.
 
     `newest_at`: the latest time at which a record was received; `last_at`: when the one was that was
-    appended last.
+    appended last. `set_aside`: names of damaged journals that lie beside this one.
     """
 
     path: str
@@ -117,6 +117,7 @@ class JournalStats:
     dead_letters: Mapping[str, int]
     orphans: Mapping[str, int]
     full: bool
+    set_aside: Sequence[str] = ()
 
 
 @runtime_checkable

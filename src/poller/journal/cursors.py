@@ -67,7 +67,7 @@ def peek(
     for row in rows:
         replayed = bool(row[8]) or row[0] <= replayed_to
         try:
-            queued.append(Queued(row[0], _record(row, _body(db, dictionaries, row), replayed=replayed)))
+            queued.append(Queued(row[0], record_of(db, dictionaries, row, replayed=replayed)))
         except Unreadable as error:
             unreadable.append(Rejected(_remains(row), f"{letters.UNREADABLE}: {error}"))
     full = len(rows) == limit
@@ -146,6 +146,13 @@ def position(db: sqlite3.Connection, sink: str) -> tuple[int, int]:
             f"the journal has no cursor for a sink {sink!r}", hint="name a sink of the configuration"
         )
     return int(row[0]), int(row[1])
+
+
+def record_of(
+    db: sqlite3.Connection, dictionaries: Dictionaries, row: tuple[Any, ...], *, replayed: bool
+) -> Record:
+    """The record in a row with the columns of `peek`. Raises Unreadable."""
+    return _record(row, _body(db, dictionaries, row), replayed=replayed)
 
 
 def _span(db: sqlite3.Connection, first: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from poller.journal.base import Entry
 from poller.journal.codec import (
@@ -21,7 +21,7 @@ from poller.journal.codec import (
     squeeze,
     to_ms,
 )
-from poller.journal.shelves import ShelfKey
+from poller.journal.shelves import Shelf, ShelfKey
 from poller.vehicle.answer import Answer
 from poller.vehicle.records import Record, dumps
 
@@ -31,40 +31,47 @@ _LONG: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One text for one shelf, already squeezed against `dictionary` (None: the shelf was not known)."""
+    """One text for one shelf, already squeezed against its dictionary (None: the shelf was not known)."""
 
     key: ShelfKey
     raw: bytes
-    dictionary: bytes | None
+    shelf: Shelf | None
     squeezed: bytes
 
     def against(self, dictionary: bytes) -> bytes:
         """The squeezed text; squeezed again if the shelf turned out to have another dictionary."""
-        return self.squeezed if self.dictionary == dictionary else squeeze(self.raw, dictionary)
+        if self.shelf is not None and self.shelf.dictionary == dictionary:
+            return self.squeezed
+        return squeeze(self.raw, dictionary)
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedAnswer:
-    """Its bodies in the order of their names, each with its digest."""
+    """Its bodies in the order of their names, each with its digest; `place` is a text of no length."""
 
-    key: ShelfKey
+    place: Text
     received_ms: int
     bodies: Sequence[tuple[bytes, Text]]
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedRecord:
-    """A record's columns; `body` is its JSON."""
+class Columns(NamedTuple):
+    """What a row of `records` and one of `newest` have in common, in the order of both statements."""
 
     id: bytes
-    kind: str
-    vin: str
-    source: str
     received_ms: int
     observed_ms: int | None
     revision: int
-    replayed: bool
+    replayed: int
     fingerprint: bytes | str
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRecord:
+    """A record; `of` is its VIN and source, `body` its JSON, `text` the same to lie on a shelf."""
+
+    kind: str
+    of: tuple[str, str]
+    columns: Columns
     body: str
     text: Text
 
@@ -80,10 +87,10 @@ class Encoded:
 
 
 class Encoder:
-    """Encodes entries; `dictionary_of` gives what is known of a shelf, None for nothing yet."""
+    """Encodes entries; `shelf_of` gives the shelf that a text will lie on, None if it is not known yet."""
 
-    def __init__(self, dictionary_of: Callable[[ShelfKey], bytes | None]) -> None:
-        self._dictionary_of = dictionary_of
+    def __init__(self, shelf_of: Callable[[ShelfKey], Shelf | None]) -> None:
+        self._shelf_of = shelf_of
 
     def encode(self, entry: Entry, now_ms: int) -> Encoded:
         """All of an entry. Raises ValueError for what cannot be JSON, or an id that is none of ours."""
@@ -107,26 +114,24 @@ class Encoder:
         for name in sorted(answer.bodies):
             body = answer.bodies[name]
             bodies.append((digest(body), self._text(key._replace(role="body", name=name), body)))
-        return EncodedAnswer(key, received, bodies)
+        return EncodedAnswer(Text(key, b"", self._shelf_of(key), b""), received, bodies)
 
     def _record(self, record: Record) -> EncodedRecord:
         received = to_ms(record.received_at)
         body = dumps(record.body)
         key = ShelfKey(day_of(received), "record", record.kind, record.vin, record.source)
+        columns = Columns(
+            pack_id(record.id),
+            received,
+            None if record.observed_at is None else to_ms(record.observed_at),
+            record.revision,
+            int(record.replayed),
+            pack_fingerprint(record.fingerprint),
+        )
         return EncodedRecord(
-            id=pack_id(record.id),
-            kind=record.kind,
-            vin=record.vin,
-            source=record.source,
-            received_ms=received,
-            observed_ms=None if record.observed_at is None else to_ms(record.observed_at),
-            revision=record.revision,
-            replayed=record.replayed,
-            fingerprint=pack_fingerprint(record.fingerprint),
-            body=body,
-            text=self._text(key, body.encode()),
+            record.kind, (record.vin, record.source), columns, body, self._text(key, body.encode())
         )
 
     def _text(self, key: ShelfKey, raw: bytes) -> Text:
-        dictionary = self._dictionary_of(key) if len(raw) <= _LONG else None
-        return Text(key, raw, dictionary, b"" if dictionary is None else squeeze(raw, dictionary))
+        shelf = self._shelf_of(key) if len(raw) <= _LONG else None
+        return Text(key, raw, shelf, b"" if shelf is None else squeeze(raw, shelf.dictionary))

@@ -22,30 +22,33 @@ logger = log.get("journal")
 
 
 class Newest:
-    """One transaction's share: takes in snapshots one after another, writes the newest of each at the end."""
+    """Takes in snapshots one after another, writes the newest of each at a transaction's end."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+    def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[int, bytes | str] | None] = {}
-        self._rows: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self._taken: dict[tuple[str, str], EncodedRecord] = {}
 
-    def take(self, record: EncodedRecord) -> bool:
+    def take(self, db: sqlite3.Connection, record: EncodedRecord) -> bool:
         """Take in a snapshot unless a newer one is here; True if it differs from the newest before it."""
-        key = (record.vin, record.source)
+        key, received, fingerprint = record.of, record.columns.received_ms, record.columns.fingerprint
         if key not in self._known:
-            self._known[key] = self._db.execute(SQL["newest_of"], key).fetchone()
+            self._known[key] = db.execute(SQL["newest_of"], key).fetchone()
         newest = self._known[key]
-        if newest is None or record.received_ms >= newest[0]:
-            self._known[key] = (record.received_ms, record.fingerprint)
-            self._rows[key] = (
-                *key, record.id, record.received_ms, record.observed_ms, record.revision, record.replayed,
-                record.fingerprint, record.body,
-            )  # fmt: skip
-        return newest is None or not record.fingerprint or newest[1] != record.fingerprint
+        if newest is None or received >= newest[0]:
+            self._known[key] = (received, fingerprint)
+            self._taken[key] = record
+        return newest is None or not fingerprint or newest[1] != fingerprint
 
-    def store(self) -> None:
+    def store(self, db: sqlite3.Connection) -> None:
         """Write what was taken in."""
-        self._db.executemany(SQL["newest_put"], self._rows.values())
+        rows = [(*record.of, *record.columns, record.body) for record in self._taken.values()]
+        db.executemany(SQL["newest_put"], rows)
+        self._taken.clear()
+
+    def forget(self) -> None:
+        """After a rollback, or with another file."""
+        self._known.clear()
+        self._taken.clear()
 
 
 def listed(db: sqlite3.Connection) -> Sequence[Record]:

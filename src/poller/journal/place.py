@@ -17,6 +17,8 @@ _NETWORK: Final = frozenset(
 )
 #: What belongs to a database file, the file itself first.
 SUFFIXES: Final = ("", "-wal", "-shm")
+#: Between the name of a damaged journal and the time at which it was set aside.
+_CORRUPT: Final = ".corrupt-"
 
 
 def prepare_folder(folder: Path, mounts: Path = Path("/proc/mounts")) -> None:
@@ -73,7 +75,7 @@ def create_private(path: Path) -> bool:
 
 def set_aside(path: Path, now: datetime) -> Path:
     """Rename a damaged journal with what belongs to it; gives its new path."""
-    stem = path.with_name(f"{path.name}.corrupt-{now:%Y%m%dT%H%M%SZ}")
+    stem = path.with_name(f"{path.name}{_CORRUPT}{now:%Y%m%dT%H%M%SZ}")
     target, count = stem, 1
     while target.exists():
         count += 1
@@ -84,6 +86,12 @@ def set_aside(path: Path, now: datetime) -> Path:
             source.rename(target.with_name(target.name + suffix))
     sync_folder(path.parent)
     return target
+
+
+def damaged_beside(path: Path) -> list[str]:
+    """Names of the journals that were set aside and still lie there, oldest first."""
+    found = path.parent.glob(f"{path.name}{_CORRUPT}*")
+    return sorted(file.name for file in found if not file.name.endswith(SUFFIXES[1:]))
 
 
 def size_of(path: Path) -> int:

@@ -101,9 +101,14 @@ class Room:
             db.execute(f"PRAGMA max_page_count = {max(1, pages)}")
             self._allowed = pages
 
+    @property
+    def refused(self) -> bool:
+        """Whether the last append found no room."""
+        return self._refused is not None
+
     def note(self, db: sqlite3.Connection, *, full: bool) -> bool:
         """Remember how the last append fared; True if that is news."""
-        news = full != (self._refused is not None)
+        news = full != self.refused
         if full:
             limits = self.measure(db)
             self._refused = _Refused(limits.spare if limits else 0, place.free_beside(self._path))

@@ -29,16 +29,18 @@ class ShelfKey(NamedTuple):
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shelf:
     """`dictionary` is the shelf's first text, what comes later is compressed against it.
 
     `bodies`: the ids of the last bodies on it by their digests; the same one often comes again.
+    `held`: it is on disk, or will be with this transaction; not so once it was forgotten.
     """
 
     id: int
     dictionary: bytes
     bodies: dict[bytes, int] = field(default_factory=dict)
+    held: bool = True
 
     def remember(self, digest: bytes, number: int) -> None:
         """Keep the id of a body, and let go of an older one."""
@@ -51,7 +53,7 @@ class Shelves:
     """The writer's side: finds a shelf or begins it, and remembers the last few."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[ShelfKey, Shelf] = OrderedDict()
+        self._held: dict[ShelfKey, Shelf] = {}
 
     def of(self, db: sqlite3.Connection, key: ShelfKey, first: bytes) -> Shelf:
         """The shelf of `key`; a new one takes `first` as its dictionary."""
@@ -60,18 +62,17 @@ class Shelves:
             shelf = self._find(db, key) or self._begin(db, key, first)
             self._held[key] = shelf
             if len(self._held) > _HELD:
-                self._held.popitem(last=False)
-        else:
-            self._held.move_to_end(key)
+                self._held.pop(next(iter(self._held))).held = False
         return shelf
 
-    def dictionary_of(self, key: ShelfKey) -> bytes | None:
-        """The dictionary of a shelf that is remembered, or None; any thread may ask."""
-        shelf = self._held.get(key)
-        return None if shelf is None else shelf.dictionary
+    def held(self, key: ShelfKey) -> Shelf | None:
+        """A shelf that is remembered, or None; any thread may ask."""
+        return self._held.get(key)
 
     def forget(self) -> None:
         """After a rollback or a prune: what is held may not be on disk."""
+        for shelf in self._held.values():
+            shelf.held = False
         self._held.clear()
 
     def _find(self, db: sqlite3.Connection, key: ShelfKey) -> Shelf | None:

@@ -50,9 +50,12 @@ class SqliteJournal:
         self._room = Room(path, policy)
         self._reader = Reader(self._store)
         self._appender = Appender()
-        self._encoder = Encoder(self._appender.dictionary_of)
+        self._encoder = Encoder(self._appender.shelf_of)
         self._pruner = Pruner(self._room, self._appender.forget, lambda: self._store.sinks)
-        aides = Aides(self._appender.append, self._pruner.relieve, self._appender.forget, self._reader.let_go)
+        appender = self._appender
+        aides = Aides(
+            appender.append, appender.append_new, self._pruner.relieve, appender.forget, self._reader.let_go
+        )
         self._writer = Writer(self._store, self._room, aides)
 
     async def open(self, sinks: Collection[str]) -> None:

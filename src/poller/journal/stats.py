@@ -33,6 +33,7 @@ def measure(db: sqlite3.Connection, path: Path, room: Room, sinks: Collection[st
         dead_letters={sink: counts.get(sink, 0) for sink in {*counts, *sinks}},
         orphans={sink: waiting for sink, waiting in backlogs.items() if sink not in sinks},
         full=room.is_full(db),
+        set_aside=place.damaged_beside(path),
     )
 
 

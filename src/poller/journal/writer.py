@@ -7,13 +7,14 @@ import contextlib
 import logging
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
 from operator import attrgetter
-from queue import Empty, SimpleQueue
-from typing import Any, Final
+from queue import SimpleQueue
+from typing import Any, Final, NamedTuple
 
 from poller.errors import JournalError
 from poller.journal.encode import Encoded
@@ -42,23 +43,27 @@ class Duty(Enum):
 class Aides:
     """What the writer asks of others, in its own thread.
 
-    `append` stores encoded entries and gives the seqs of each; `relieve` makes room and says
+    `append` stores an encoded entry and gives the seqs of its records; `append_new` does so for
+    many at one go, and raises if something of them is here already; `relieve` makes room and says
     whether it could; `forget` drops what is remembered of a transaction that was taken back;
     `let_go` closes this process's other connections.
     """
 
-    append: Callable[[sqlite3.Connection, Sequence[Encoded]], Sequence[Sequence[int]]]
+    append: Callable[[sqlite3.Connection, Encoded], Sequence[int]]
+    append_new: Callable[[sqlite3.Connection, Sequence[Encoded]], Sequence[Sequence[int]]]
     relieve: Callable[[sqlite3.Connection], bool]
     forget: Callable[[], None]
     let_go: Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
+class _Task(NamedTuple):
     job: Job
     duty: Duty
     future: asyncio.Future[Any]
     entry: Encoded | None = None
+
+
+Manner = Callable[[sqlite3.Connection, Sequence[_Task]], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +74,19 @@ class _Failed:
 class Writer:
     """Group commit: a caller is answered when the commit that holds its job is on disk.
 
-    A job that raises is taken back alone (its savepoint). A full or failing disk fails them all;
-    the connection is then opened anew, so that nothing needs a restart once the disk plays again.
+    Jobs are trusted at first, for savepoints double what SQLite has to do. If one raises, the
+    transaction is taken back and done again with a savepoint for each: only that job's caller
+    hears of it. A full or failing disk fails them all; the connection is then opened anew, so that
+    nothing needs a restart once the disk plays again.
     """
 
     def __init__(self, store: Store, room: Room, aides: Aides) -> None:
         self._store = store
         self._room = room
         self._aides = aides
-        self._queue: SimpleQueue[_Task | None] = SimpleQueue()
-        self._pushed_back: list[_Task | None] = []
+        self._waiting: deque[_Task | None] = deque()
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._to_ring = False
         self._db: sqlite3.Connection | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[None] | None = None
@@ -89,7 +97,7 @@ class Writer:
             raise JournalError("the journal is open already")
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
-        self._queue = SimpleQueue()
+        self._waiting.clear()
         ready: asyncio.Future[None] = self._loop.create_future()
         threading.Thread(target=self._live, args=(ready,), name="journal-writer", daemon=True).start()
         try:
@@ -100,26 +108,36 @@ class Writer:
 
     def append(self, entry: Encoded) -> asyncio.Future[Sequence[int]]:
         """The seqs of an entry's records, once it is on disk; or JournalError. Raises JournalError too."""
-        return self.run(lambda db: self._aides.append(db, [entry])[0], Duty.APPEND, entry=entry)
+        return self.run(lambda db: self._aides.append(db, entry), Duty.APPEND, entry=entry)
 
     def run(self, job: Job, duty: Duty = Duty.KEEP, *, entry: Encoded | None = None) -> asyncio.Future[Any]:
         """The result of `job` once it is on disk; or JournalError, or what the job raised.
 
-        `entry`: what the job appends, so that it can be done for many at one go. Raises JournalError.
+        A job may be taken back and run again. `entry`: what it appends, so that it can be done for
+        many at one go. Raises JournalError.
         """
         if self._loop is None:
             raise JournalError("the journal is closed")
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.put(_Task(job, duty, future, entry))
+        self._waiting.append(_Task(job, duty, future, entry))
+        if not self._to_ring:
+            # When this turn of the loop is over: two threads that work at a time slow each other down.
+            self._to_ring = True
+            self._loop.call_soon(self._ring)
         return future
 
     async def stop(self) -> None:
         """Finish what is queued, fold the log into the file, close; may be called twice."""
         if self._loop is not None:
             self._loop = None
-            self._queue.put(None)
+            self._waiting.append(None)
+            self._ring()
         if self._ended is not None:
             await asyncio.shield(self._ended)
+
+    def _ring(self) -> None:
+        self._to_ring = False
+        self._bell.put(None)
 
     def _live(self, ready: asyncio.Future[None]) -> None:
         loop, ended = ready.get_loop(), self._ended
@@ -128,9 +146,9 @@ class Writer:
             self._database()
         except Exception as error:  # noqa: BLE001 - whatever it is, the opener must hear of it
             self._store.release()
-            self._tell(loop, [(ready, _Failed(error)), (ended, None)])
+            self._tell(loop, [ready, ended], [_Failed(error), None])
             return
-        self._tell(loop, [(ready, None)])
+        self._tell(loop, [ready], [None])
         while group := self._next_group():
             try:
                 outcomes = self._carry_out(group)
@@ -138,24 +156,26 @@ class Writer:
                 self._take_back()
                 self._close()
                 outcomes = [_Failed(error) for _ in group]
-            self._tell(loop, list(zip((task.future for task in group), outcomes, strict=True)))
+            self._tell(loop, [task.future for task in group], outcomes)
         self._close(final=True)
         self._store.release()
-        self._tell(loop, [(ended, None)])
+        self._tell(loop, [ended], [None])
 
     def _next_group(self) -> Sequence[_Task]:
         """Wait for a task and take along what else waits; empty at the end."""
-        task = self._pushed_back.pop() if self._pushed_back else self._queue.get()
-        if task is None:
-            return ()
-        group, most = [task], self._room.rows
-        with contextlib.suppress(Empty):
-            while task.duty is not Duty.ALONE and len(group) < most:
-                following = self._queue.get_nowait()
-                if following is None or following.duty is Duty.ALONE:
-                    self._pushed_back.append(following)
-                    break
-                group.append(following)
+        waiting = self._waiting
+        while not waiting:
+            self._bell.get()
+        most = self._room.rows
+        group: list[_Task] = []
+        while waiting and len(group) < most:
+            task = waiting[0]
+            if task is None or (group and task.duty is Duty.ALONE):
+                break
+            group.append(task)
+            waiting.popleft()
+            if task.duty is Duty.ALONE:
+                break
         return group
 
     def _carry_out(self, group: Sequence[_Task]) -> Sequence[Any]:
@@ -191,22 +211,32 @@ class Writer:
         db = self._database()
         if group[0].duty is Duty.ALONE:
             return [group[0].job(db)]
+        try:
+            return self._commit(db, group, self._trusting)
+        except Exception as error:
+            if fault_of(error) is not Fault.CALLER:
+                raise
+            self._take_back()
+        return self._commit(db, group, self._wary)
+
+    def _commit(self, db: sqlite3.Connection, group: Sequence[_Task], manner: Manner) -> Sequence[Any]:
         db.execute("BEGIN IMMEDIATE")
         limits = self._room.measure(db)
         outcomes: list[Any] = []
         for duty, run in groupby(group, key=attrgetter("duty")):
             self._room.admit(db, limits, appending=duty is Duty.APPEND)
-            outcomes += self._attempt_all(db, list(run))
+            outcomes += manner(db, list(run))
         db.execute("COMMIT")
         return outcomes
 
-    def _attempt_all(self, db: sqlite3.Connection, run: Sequence[_Task]) -> Sequence[Any]:
+    def _trusting(self, db: sqlite3.Connection, run: Sequence[_Task]) -> Sequence[Any]:
+        """All at one go; raises if one of them does not fit."""
         entries = [task.entry for task in run if task.entry is not None]
-        if len(entries) == len(run) > 1:
-            # At one go; if one of them does not fit, each by itself.
-            together = self._attempt(db, lambda db: self._aides.append(db, entries))
-            if not isinstance(together, _Failed):
-                return list(together)
+        if len(entries) == len(run):
+            return self._aides.append_new(db, entries)
+        return [task.job(db) for task in run]
+
+    def _wary(self, db: sqlite3.Connection, run: Sequence[_Task]) -> Sequence[Any]:
         return [self._attempt(db, task.job) for task in run]
 
     def _attempt(self, db: sqlite3.Connection, job: Job) -> Any:
@@ -225,7 +255,6 @@ class Writer:
     def _database(self) -> sqlite3.Connection:
         if self._db is not None and self._store.vanished():
             self._close()
-            self._aides.forget()
             self._aides.let_go()
             self._db = self._store.reconnect()
             self._room.prepare(self._db)
@@ -262,7 +291,9 @@ class Writer:
         return True
 
     def _note_room(self, group: Sequence[_Task], *, full: bool) -> None:
-        if self._db is None or all(task.duty is not Duty.APPEND for task in group):
+        if self._db is None or full is self._room.refused is False:
+            return
+        if all(task.duty is not Duty.APPEND for task in group):
             return
         with contextlib.suppress(sqlite3.Error, OSError):
             if self._room.note(self._db, full=full):
@@ -270,6 +301,7 @@ class Writer:
 
     def _close(self, *, final: bool = False) -> None:
         db, self._db = self._db, None
+        self._aides.forget()
         if db is not None:
             with contextlib.suppress(sqlite3.Error):
                 if final:
@@ -278,15 +310,15 @@ class Writer:
                 db.close()
 
     @staticmethod
-    def _tell(loop: asyncio.AbstractEventLoop, outcomes: Sequence[tuple[Any, Any]]) -> None:
+    def _tell(loop: asyncio.AbstractEventLoop, futures: Sequence[Any], outcomes: Sequence[Any]) -> None:
         """Answer a whole group with one call into the event loop."""
         # The loop may be closed: then nobody waits any more.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_resolve, outcomes)
+            loop.call_soon_threadsafe(_resolve, futures, outcomes)
 
 
-def _resolve(outcomes: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
-    for future, outcome in outcomes:
+def _resolve(futures: Sequence[asyncio.Future[Any]], outcomes: Sequence[Any]) -> None:
+    for future, outcome in zip(futures, outcomes, strict=True):
         if future.done():
             continue
         if isinstance(outcome, _Failed):

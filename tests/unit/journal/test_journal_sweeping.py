@@ -50,8 +50,8 @@ def pruner(appender) -> Pruner:
 def add(db: sqlite3.Connection, appender: Appender, number: int) -> None:
     answer, record = snapshot_number(number)
     answer = replace(answer, bodies={**answer.bodies, "profile": b"always the same"})
-    encoder = Encoder(appender.dictionary_of)
-    appender.append(db, [encoder.encode(Entry(answer=answer, records=[record]), 0)])
+    encoder = Encoder(appender.shelf_of)
+    appender.append(db, encoder.encode(Entry(answer=answer, records=[record]), 0))
 
 
 def counts(db: sqlite3.Connection) -> tuple[int, ...]:

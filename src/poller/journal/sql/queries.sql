@@ -26,7 +26,7 @@ DELETE FROM records WHERE id = ?
 
 -- name: record_add
 INSERT OR IGNORE INTO records
-    (seq, id, shelf, received_ms, observed_ms, revision, changed, replayed, fingerprint, data)
+    (seq, shelf, changed, data, id, received_ms, observed_ms, revision, replayed, fingerprint)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: next_numbers
@@ -108,6 +108,17 @@ SELECT min(seq) FROM (
     SELECT r.seq FROM shelves s JOIN records r ON r.shelf = s.id
     WHERE s.role = 'record' AND s.day = :day AND r.received_ms >= :ms
 )
+
+-- name: history_days
+SELECT DISTINCT day FROM shelves WHERE role = 'record' AND name = 'snapshot' AND day BETWEEN ? AND ? ORDER BY day
+
+-- name: history_of_day
+-- The columns of `peek`, in the order of time: what was taken in late comes where it belongs.
+SELECT r.seq, r.id, s.name, s.vin, s.source, r.received_ms, r.observed_ms, r.revision, r.replayed,
+       r.fingerprint, r.shelf, r.data
+FROM shelves s JOIN records r ON r.shelf = s.id
+WHERE s.day = :day AND s.role = 'record' AND s.name = 'snapshot' AND r.received_ms BETWEEN :since AND :until
+ORDER BY r.received_ms, r.seq
 
 -- name: letter_put
 INSERT INTO dead_letters (sink, subject, at_ms, state, reason, data) VALUES (?, ?, ?, ?, ?, ?)
