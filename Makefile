@@ -53,8 +53,11 @@ fix: $(DEV) ## let the linter and the formatter mend what they can
 coverage: $(DEV) ## the tests, with branch coverage
 	$(BIN)/pytest -q -n 2 --cov --cov-report=term $(ARGS)
 
-docs: $(DEV) ## write docs/signals.md from the catalogue
+docs: $(DEV) ## write what comes from tables: signals page, alerts, dashboards, Axiom's monitors
 	$(BIN)/python tools/signals_page.py
+	$(BIN)/python tools/alert_rules.py
+	$(BIN)/python tools/dashboards.py
+	$(BIN)/python tools/axiom_board.py
 
 lock: ## write the hashed locks from pyproject.toml; ARGS=--upgrade takes newer versions
 	@$(require-python)

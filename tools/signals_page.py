@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from poller.vehicle.signals import CLOSED_DIMENSIONS, POSITIONS, SIGNALS, Kind, Signal
+from poller.vehicle.signals import CLOSED_DIMENSIONS, GROUPS, POSITIONS, SIGNALS, Kind, Signal
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "signals.md"
 
@@ -31,17 +31,6 @@ units (meters, seconds, ratios from 0 to 1, …), every series with the label `v
 - **private**: position; it leaves only where the sink's `location` allows.
 """
 
-_TITLES = {
-    "driving": "Driving",
-    "battery": "Battery and charging",
-    "body": "Doors, windows, locks",
-    "climate": "Climate",
-    "service": "Service and messages",
-    "tires": "Tyres",
-    "position": "Position",
-    "vehicle": "What the car is",
-}
-
 
 def page() -> str:
     """The whole page."""
@@ -55,7 +44,7 @@ def _as_driven(position: str) -> int:
 
 def _sections() -> Iterator[str]:
     for group, signals in groupby(SIGNALS, key=lambda signal: signal.group):
-        yield f"## {_TITLES[group]}\n"
+        yield f"## {GROUPS[group]}\n"
         yield "| key | what | type | metric |"
         yield "|---|---|---|---|"
         for signal in signals:

@@ -246,7 +246,7 @@ class House:
         self._url = urls[0]
         metronome = asyncio.create_task(self._tick(), name="metronome")
         stack.callback(metronome.cancel)
-        await self.until(lambda: len(self.app.fleet.views()) == 2)
+        await self.until(lambda: len(self.app.fleet.views()) >= 2)
         await self.settles()
         await self.passes(1)
 

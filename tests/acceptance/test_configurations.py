@@ -16,6 +16,11 @@ import pytest
 from poller.cli.main import run
 
 SECRET = "hunter2"
+CARDATA = """
+[sources.one]
+type = "cardata"
+client_id = "00000000-0000-4000-8000-00000000c11e"
+"""
 BMW = f"""
 [sources.bmw]
 type = "mybmw"
@@ -190,15 +195,17 @@ BROKEN = [
     Broken(
         "an unknown type",
         BMW.replace('"mybmw"', '"mybmv"'),
-        {"sources.bmw.type": ("mybmw | command | recorded", 'is "mybmw" meant')},
+        {"sources.bmw.type": ("cardata | mybmw | command | recorded", 'is "mybmw" meant')},
     ),
     Broken(
-        "no type", BMW.replace('type = "mybmw"', ""), {"sources.bmw.type": ("is missing", "known: mybmw")}
+        "no type",
+        BMW.replace('type = "mybmw"', ""),
+        {"sources.bmw.type": ("is missing", "known: cardata | mybmw")},
     ),
     Broken(
-        "CarData, which comes later",
-        f'[sources.home]\ntype = "cardata"\nclient_id = "{SECRET}"',
-        {"sources.home.type": ("not built yet in this version",)},
+        "CarData without a client id, and one client twice",
+        f'[sources.home]\ntype = "cardata"\nclient_id = "{SECRET}"\n{CARDATA}{CARDATA.replace("one", "two")}',
+        {"sources.home.client_id": ("36 characters",), "sources.two.client_id": ("client of [sources.one]",)},
     ),
     Broken(
         "a source without a name of its own",

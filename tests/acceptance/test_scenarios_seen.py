@@ -7,14 +7,16 @@ scenario began; with "no" before it, one is never seen; "all the time" means at 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import UTC
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import pytest
 from fault_house import INTERVAL, House
@@ -24,9 +26,16 @@ from poller.cli.status import lines
 from poller.commands import TABLE
 from poller.errors import LoginRequired
 from poller.schedule.backoff import LONGEST
+from poller.settings import Loaded
+from poller.settings import load as load_settings
+from poller.simulator.cardata.cloud import PREFIX, FakeCarData
+from poller.simulator.cardata.login import CLIENT_ID, GCID
 from poller.simulator.cloud import FakeCloud
-from poller.simulator.garage import demo_garage
+from poller.simulator.fault import Kind
+from poller.simulator.garage import cardata_cars, demo_garage
 from poller.simulator.scenario import Scenario, load, names
+from poller.sources.base import NoMemory, SourceContext
+from poller.sources.cardata.source import CarDataSource
 
 GARAGE = demo_garage()
 #: How long the rehearsal goes on after the last fault, or while one never ends: our longest back-off.
@@ -34,6 +43,17 @@ AFTERWARDS = LONGEST + 2 * INTERVAL
 #: So many looks in a row say that nobody is asked any more.
 A_WHILE = 10
 T = TypeVar("T")
+CARDATA_CONFIG = """
+[vehicles.i4]
+vin = "WBA00000000000004"
+[sources.home]
+type = "cardata"
+client_id = "{client}"
+auth_url = "{cloud}{prefix}"
+api_url = "{cloud}{prefix}"
+stream_url = "{stream}"
+"""
+KINDS = get_args(Kind)
 _SIGN = re.compile(r"(?P<no>\bno )?`(?P<text>[^`]+)`")
 
 
@@ -59,7 +79,9 @@ class Day:
 
 
 class Rehearsal(House):
-    """A house of the cars that scenarios are played with."""
+    """A house of the cars that scenarios are played with; `strides` are of so many seconds at most."""
+
+    strides = INTERVAL / 2
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -78,20 +100,75 @@ class Rehearsal(House):
             "the page": sight.page,
             "poller status": "\n".join(lines(status)),
         }
-        return Look(shown, self.cloud.requests.total(), sight.log)
+        return Look(shown, self.requests_that_stand_still(), sight.log)
+
+    def requests_that_stand_still(self) -> int:
+        """How many there were of what a scenario says no more of should come."""
+        return self.cloud.requests.total()
+
+
+class CarDataRehearsal(Rehearsal):
+    """Besides, a car at CarData. Where another program is on its stream, time goes in strides that are
+    shorter than the poller's idea of being thrown off.
+    """
+
+    def __init__(self, folder: Path, scenario: Scenario) -> None:
+        super().__init__(folder)
+        if any(fault.kind == "second_program" for fault in scenario.faults):
+            self.strides = 15.0
+        self.stream_url = ""
+        self.cardata = FakeCarData(cardata_cars(), self.clock, automatic=True)
+        self.cloud = FakeCloud(GARAGE, self.clock, cardata=self.cardata)
+        self.cloud_door._app = self.cloud
+
+    async def run(self, stack: AsyncExitStack) -> None:
+        self.stream_url = await stack.enter_async_context(self.cardata.serve_stream())
+        await super().run(stack)
+
+    def configure(self, **values: str) -> Loaded:
+        self.extra = CARDATA_CONFIG.format(
+            client=CLIENT_ID, cloud=self.cloud_door.url, prefix=PREFIX, stream=self.stream_url
+        )
+        return super().configure(**values)
+
+    async def log_in(self, captcha_token: str | None = None) -> None:
+        await super().log_in(captcha_token)
+        settings = load_settings(self.config, environ={"TZ": "UTC"}).settings.sources["home"]
+        context = SourceContext(self.clock, NoMemory(), self.data, self.folder, UTC)
+        source = CarDataSource("home", settings, context)
+        await source.open()
+        code = await source.begin_login()
+        waiting = asyncio.create_task(source.finish_login(code))
+        await self.clock.settle()
+        await self.clock.stride(code.interval)
+        await waiting
+        await source.close()
+
+    def requests_that_stand_still(self) -> int:
+        return self.cardata.rest.requests.total()
+
+    async def settles(self) -> None:
+        """Also until the poller knows what has become of its connection to the stream."""
+        await super().settles()
+        await asyncio.sleep(0.005)  # a packet on its way tells nobody
+        await self.until(self._knows)
+
+    def _knows(self) -> bool:
+        state = self.app.road.sources["home"].channels().stream.state
+        return state != "connecting" and (state != "connected" or bool(self.cardata.broker.subscribers(GCID)))
 
 
 async def rehearse(folder: Path, scenario: Scenario) -> Day:
     """Play a scenario from the first answer on, as `poller simulate` does, until all of it is over."""
     async with AsyncExitStack() as stack:
-        house = Rehearsal(folder)
+        house = CarDataRehearsal(folder, scenario) if is_about_cardata(scenario) else Rehearsal(folder)
         await house.run(stack)
         day = Day(await house.look())
         house.cloud.at_first_state(lambda: scenario.play(house.cloud))
         ends = [fault.after + (fault.lasts or 0.0) for fault in scenario.faults]
         polls = (max(filter(math.isfinite, ends), default=0.0) + AFTERWARDS) / INTERVAL
         for _ in range(math.ceil(polls)):
-            await house.passes(INTERVAL)
+            await house.passes(INTERVAL, house.strides)
             day.after.append(await house.look())
         if house.app.status().sources[0].state == "login_required":
             await log_in(house, day)
@@ -107,6 +184,10 @@ async def log_in(house: Rehearsal, day: Day) -> None:
             day.login.append(refused.message)
     await house.passes(INTERVAL)
     day.after.append(await house.look())
+
+
+def is_about_cardata(scenario: Scenario) -> bool:
+    return any(KINDS.index(fault.kind) >= KINDS.index("cardata_error") for fault in scenario.faults)
 
 
 def untrue(hint: str, day: Day) -> list[str]:
@@ -185,5 +266,6 @@ async def test_what_a_shipped_scenario_tells_to_look_at_is_seen(name, tmp_path) 
     assert {hint: wrong for hint in scenario.look_at if (wrong := untrue(hint, day))} == {}
     assert [lie for lie in LIES.get(name, ()) if not untrue(lie, day)] == []
     told = [json.dumps({**line, "timestamp": ""}) for line in day.logged() if line["level"] == "warning"]
-    changes = [line for line in told if "answer.quarantined" not in line]
+    # What was connected in between can be lost anew.
+    changes = [line for line in told if "answer.quarantined" not in line and "stream.lost" not in line]
     assert len(set(changes)) == len(changes), "the log tells of changes, not of repetitions"

@@ -84,6 +84,7 @@ def _unknown(text: str, exposed: set[str], vehicle_metrics: set[str]) -> set[str
         "deploy/prometheus/rules.yml",
         "deploy/grafana/dashboards/car.json",
         "deploy/grafana/dashboards/collector.json",
+        "deploy/grafana/dashboards/fleet.json",
     ],
 )
 def test_alerts_and_dashboards_ask_for_metrics_that_exist(root, path, exposed, vehicle_metrics) -> None:

@@ -13,6 +13,7 @@ from poller.settings import load
 
 MYBMW = ["mybmw", "owner@example.com", "north_america", "hunter2"]
 ALL_SINKS = ["y", "y", "y", "cars", "xaat-hunter2"]
+CLIENT_ID = "12345678-90ab-4cde-8f01-234567890abc"
 
 
 def answer(path, lines: list[str], *options: str):
@@ -23,11 +24,12 @@ def answer(path, lines: list[str], *options: str):
     ("lines", "kinds"),
     [
         ([*MYBMW, *ALL_SINKS], ["mybmw", "json_files", "prometheus", "axiom"]),
-        (["", "owner@example.com", "", "", "", "", ""], ["mybmw", "json_files", "prometheus"]),
+        (["", CLIENT_ID, "", "", ""], ["cardata", "json_files", "prometheus"]),
+        (["mybmw", "owner@example.com", "", "", "", "", ""], ["mybmw", "json_files", "prometheus"]),
         (["nonsense", "command", "'", "", "echo 'a b' {}", "n", "n", "n"], ["command"]),
         (["recorded", " ", 'my "dumps" \\ ü', "n", "y", "n"], ["recorded", "prometheus"]),
     ],
-    ids=["everything", "defaults", "a program, at the third try", "an odd folder"],
+    ids=["everything", "defaults", "mybmw's defaults", "a program, at the third try", "an odd folder"],
 )
 def test_what_it_writes_loads(tmp_path, lines, kinds) -> None:
     path = tmp_path / "new" / "config.toml"
@@ -37,6 +39,33 @@ def test_what_it_writes_loads(tmp_path, lines, kinds) -> None:
     assert [table.type for table in (*settings.sources.values(), *settings.sinks.values())] == kinds
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert f"Next: poller check --config {path}" in done.output
+
+
+def test_a_cardata_account_takes_one_answer_of_its_own_and_names_what_comes_next(tmp_path) -> None:
+    path = tmp_path / "config.toml"
+    done = answer(path, ["", "my client", CLIENT_ID.upper(), "n", "n", "n"])
+    assert "expected the client id as BMW's portal shows it" in done.output
+    assert "Technical access" in done.output
+    assert path.read_text().splitlines()[1:] == [
+        "[sources.home]",
+        'type = "cardata"',
+        f'client_id = "{CLIENT_ID}"',
+    ]
+    assert done.output.endswith(
+        f"Next: poller check --config {path}\n"
+        f"then: poller login home --config {path}\n"
+        f"then: poller run --config {path}\n"
+    )
+
+
+def test_for_a_rehearsal_it_takes_the_simulators_addresses(tmp_path) -> None:
+    path = tmp_path / "config.toml"
+    addresses = ("http://127.0.0.1:4711/cardata", "mqtt://127.0.0.1:4712")
+    done = answer(path, ["n", "n", "n"], "--simulated", *addresses)
+    assert done.exit_code == 0, done.output
+    home = load(path, environ={"HOME": str(tmp_path), "TZ": "UTC"}, cwd=tmp_path).settings.sources["home"]
+    assert (home.auth_url, home.api_url, home.stream_url) == (addresses[0], addresses[0], addresses[1])
+    assert len([line for line in path.read_text().splitlines() if line and not line.startswith("#")]) == 6
 
 
 def test_answers_arrive_as_they_were_given(tmp_path) -> None:

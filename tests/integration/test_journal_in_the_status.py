@@ -40,6 +40,23 @@ async def test_a_journal_that_fails_is_a_reason_not_to_be_ready(app):
     assert any("journal" in reason for reason in app.status().reasons)
 
 
+async def test_a_damaged_journal_that_was_set_aside_is_told_of_until_it_is_gone(app):
+    folder = app.loaded.settings.data_dir
+    aside = folder / "journal.db.corrupt-20261121T101010Z"
+    for suffix in ("", "-wal", "-2", "-2-shm"):
+        aside.with_name(aside.name + suffix).touch()
+    app._refreshed_at = None
+    await app.refresh()
+    assert app.status().journal.set_aside == (aside.name, f"{aside.name}-2")
+    notes = (await app.status_json())["notes"]
+    assert any(f"poller salvage {aside}`" in note for note in notes)
+    for file in folder.glob("*.corrupt-*"):
+        file.unlink()
+    app._refreshed_at = None
+    await app.refresh()
+    assert app.status().journal.set_aside == ()
+
+
 async def test_what_pruning_takes_from_a_sink_is_in_the_metrics(app):
     await app.journal.append(Entry(records=[record_number(0), record_number(1)]))
     await app.clock.advance(3 * 86_400)

@@ -336,9 +336,13 @@ def _command(words: str, folder: Path) -> str:
 
 def _mended_by(scenario: Scenario, folder: Path) -> list[str]:
     """Where a login dies: the line that mends it."""
-    if all(fault.kind != "login_refused" for fault in scenario.faults):
-        return []
-    return ["", f"To log in: {_command(f'login {_SOURCE} --captcha-token anything', folder)}"]
+    commands = {
+        "login_refused": f"login {_SOURCE} --captcha-token anything",
+        "login_lost": f"login {_CARDATA}",
+    }
+    needed = {fault.kind for fault in scenario.faults} & commands.keys()
+    lines = [f"To log in: {_command(commands[kind], folder)}" for kind in sorted(needed)]
+    return ["", *lines] if lines else []
 
 
 def _pace(speed: float) -> str:

@@ -6,7 +6,7 @@ that no car, maker or message can widen. What has no field of its own goes as JS
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from poller.sinks.base import Rendered
@@ -31,45 +31,24 @@ _OWN_FIELDS = {
         "lights", "tire_pressure", "vehicle_check", "washer_fluid", "washing_fluid",
     ),
 }  # fmt: skip
-
-
-# A bool is an int to isinstance, and what comes out of JSON has exactly these types.
-
-
-def _float(value: Any) -> float | None:
-    return value if type(value) is float else float(value) if type(value) is int else None
-
-
-def _int(value: Any) -> int | None:
-    return value if type(value) is int else None
-
-
-def _bool(value: Any) -> bool | None:
-    return value if type(value) is bool else None
-
-
-def _text(value: Any) -> str | None:
-    return value if type(value) is str else None
-
-
-_AS: dict[Kind, Callable[[Any], Any]] = {
-    Kind.NUMBER: _float,
-    Kind.BOOL: _bool,
-    Kind.ENUM: _text,
-    Kind.TIME: _text,
-    Kind.TEXT: _text,
+_TYPES: dict[Kind, type] = {
+    Kind.NUMBER: float,
+    Kind.BOOL: bool,
+    Kind.ENUM: str,
+    Kind.TIME: str,
+    Kind.TEXT: str,
 }
-_ENVELOPE: dict[str, Callable[[Any], Any]] = {
-    "id": _text,
-    "kind": _text,
-    "schema": _int,
-    "vehicle": _text,
-    "vin": _text,
-    "source": _text,
-    "observed_at": _text,
-    "received_at": _text,
-    "revision": _int,
-    "replayed": _bool,
+_ENVELOPE: dict[str, type] = {
+    "id": str,
+    "kind": str,
+    "schema": int,
+    "vehicle": str,
+    "vin": str,
+    "source": str,
+    "observed_at": str,
+    "received_at": str,
+    "revision": int,
+    "replayed": bool,
 }
 #: Parts of a record's body that are taken apart, or left to the journal and the files.
 _TAKEN_APART = frozenset({"readings", "reading_times"})
@@ -83,10 +62,8 @@ def _keys(signal: Signal) -> Iterator[str]:
         yield f"{signal.key}.{value}"
 
 
-#: Record key → what turns its value into the field's one type (None: it is not of that type).
-READINGS: dict[str, Callable[[Any], Any]] = {
-    key: _AS[signal.kind] for signal in SIGNALS for key in _keys(signal)
-}
+#: Record key → the field's one type.
+READINGS: dict[str, type] = {key: _TYPES[signal.kind] for signal in SIGNALS for key in _keys(signal)}
 #: Every name that an event can have.
 FIELDS = frozenset({"_time", OTHER, *_ENVELOPE, *READINGS})
 
@@ -97,11 +74,14 @@ def event_of(record: Rendered) -> Event:
     other: Event = {}
     for fields, items in ((_ENVELOPE, _outside_readings(record)), (READINGS, record.get("readings", {}))):
         for key, value in items.items():
-            typed = fields[key](value) if key in fields else None
-            if typed is None:
-                other[key] = value
+            # Exactly this type, which is what comes out of JSON: a bool is an int to isinstance.
+            wanted = fields.get(key)
+            if type(value) is wanted:
+                event[key] = value
+            elif wanted is float and type(value) is int:
+                event[key] = float(value)
             else:
-                event[key] = typed
+                other[key] = value
     if other:
         event[OTHER] = dumps(other)
     return event

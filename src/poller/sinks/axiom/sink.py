@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import httpx
+from pydantic_core import to_json
 
 from poller.errors import BatchRefused, SinkError, SinkUnavailable
 from poller.runtime import log
@@ -18,7 +19,7 @@ from poller.sinks.axiom.event import event_of
 from poller.sinks.axiom.reply import Reply, clean, settle, warnings
 from poller.sinks.base import Rendered, Settlement, SinkContext
 from poller.sinks.settings import AxiomSettings
-from poller.vehicle.records import dumps, parse_time
+from poller.vehicle.records import parse_time
 
 #: Uncompressed bytes in one request; the documented limits begin at 1 MB for a single value.
 MAX_BYTES = 1_000_000
@@ -142,7 +143,7 @@ def _request(records: Sequence[Rendered]) -> tuple[bytes, list[str]]:
     size = 0
     for record in records:
         event = event_of(record)
-        line = dumps(event).encode() + b"\n"
+        line = to_json(event) + b"\n"
         size += len(line)
         if lines and (size > MAX_BYTES or not _close(times[0], event["_time"])):
             break
