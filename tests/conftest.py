@@ -13,6 +13,8 @@ import pytest
 import structlog
 
 ROOT = Path(__file__).resolve().parents[1]
+#: A certificate whose key is lost, as the only one that is trusted.
+NOBODY = Path(__file__).with_name("nobody.pem")
 #: Run only when asked for: marker → why it is skipped otherwise.
 ON_DEMAND = {"soak": "full size: make soak", "system": "needs a real system: make system"}
 _OURS = ("POLLER_", "AXIOM_", "XDG_")
@@ -54,13 +56,18 @@ def _wanted(config: pytest.Config, marker: str) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing of the developer's own environment or home reaches a test or a process it starts."""
+    """Nothing of the developer's own environment or home reaches a test or a process it starts.
+
+    No server is trusted but those that a test names itself, which also saves reading the system's
+    certificates for each client and process.
+    """
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             if name.startswith(_OURS) or name.lower() in _FOREIGN:
                 patch.delenv(name)
         patch.setenv("HOME", str(home))
+        patch.setenv("SSL_CERT_FILE", str(NOBODY))
         yield
 
 

@@ -8,10 +8,11 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from poller.runtime.clock import SystemClock
 from poller.simulator.axiom import TOKEN, FakeAxiom
@@ -171,7 +172,21 @@ class Rehearsal:
 @pytest.fixture
 async def rehearsal(tmp_path: Path) -> AsyncIterator[Rehearsal]:
     """A configured poller folder whose cloud and Axiom answer, logged in."""
-    world = Rehearsal(tmp_path)
+    async with rehearsing(tmp_path) as world:
+        yield world
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lasting_rehearsal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rehearsal]:
+    """The same for all tests of a module that only look."""
+    async with rehearsing(tmp_path_factory.mktemp("rehearsal")) as world:
+        yield world
+
+
+@asynccontextmanager
+async def rehearsing(folder: Path) -> AsyncIterator[Rehearsal]:
+    """A rehearsal in that folder, whose processes end with it."""
+    world = Rehearsal(folder)
     async with AsyncExitStack() as stack:
         cloud = await stack.enter_async_context(serve(world.cloud))
         axiom = await stack.enter_async_context(serve(world.axiom))

@@ -9,13 +9,18 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 DAEMON, MEMBER, STRANGER, GROUP, OTHERS = 61_001, 61_002, 61_003, 61_010, 61_011
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "setpriv"))),
-    reason="needs root, unshare and setpriv to be several users",
-)
+#: One daemon serves them all.
+pytestmark = [
+    pytest.mark.skipif(
+        os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "setpriv"))),
+        reason="needs root, unshare and setpriv to be several users",
+    ),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
 def as_user(user, group, command):
@@ -41,7 +46,7 @@ def as_user(user, group, command):
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", *words]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def folder():
     """A folder that every user may enter; pytest's own are root's alone."""
     path = Path(tempfile.mkdtemp(prefix="poller-users-"))
@@ -50,13 +55,13 @@ def folder():
     shutil.rmtree(path)
 
 
-@pytest.fixture
-async def run(rehearsal, folder):
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def run(lasting_rehearsal, folder):
     """Runs ``poller ARGUMENTS`` as a user of a group, beside a daemon that runs as its own user."""
     runtime = folder / "run"
     runtime.mkdir(mode=0o750)
     os.chown(runtime, DAEMON, GROUP)
-    shutil.copytree(rehearsal.folder, folder / "home")
+    shutil.copytree(lasting_rehearsal.folder, folder / "home")
     for path in (folder / "home", *(folder / "home").rglob("*")):
         os.chown(path, DAEMON, GROUP)
     config = folder / "home" / "config.toml"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cardata_cases import Case, cases
+from damaged_answers import changed, check_storable, mangled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,10 +18,13 @@ from poller.sources.cardata.parse import parse
 from poller.sources.cardata.state import CarState
 from poller.sources.cardata.table import RULES
 from poller.vehicle.answer import Answer
-from poller.vehicle.records import dumps, snapshot_of, snapshot_record
+from poller.vehicle.records import dumps
 from poller.vehicle.snapshot import Snapshot
 
+KIND = "cardata"
 PLAIN, SOAK = 1_000, 10_000
+#: "data" or "telematicData", as it would be misspelt.
+RENAMED = (b'ata"', b'ate"')
 NOW = datetime(2026, 11, 1, 15, 0, tzinfo=UTC)
 CARS = cases()
 
@@ -45,19 +49,7 @@ def _snapshot(case: Case, state: CarState, basic: bytes | None) -> Snapshot:
     bodies = {"state": dumps(state.to_json()).encode()}
     if basic is not None:
         bodies["basicData"] = basic
-    return parse(Answer("case", "cardata", case.vin, NOW, bodies), case.expected.get("steering"))
-
-
-def _changed(before: Snapshot, after: Snapshot) -> set[str]:
-    keys = before.readings.keys() | after.readings.keys()
-    return {key for key in keys if repr(before.value(key)) != repr(after.value(key))}
-
-
-def _check_storable(snapshot: Snapshot) -> None:
-    """What comes out can be written, and comes back equal."""
-    record = snapshot_record(snapshot, Answer("case", "cardata", snapshot.vin, NOW, {}))
-    json.dumps(dict(record.body), allow_nan=False, ensure_ascii=False).encode()
-    assert snapshot_of(record).readings == snapshot.readings
+    return parse(Answer("case", KIND, case.vin, NOW, bodies), case.expected.get("steering"))
 
 
 #: Which signals a descriptor may change: those of the rules that read it …
@@ -90,10 +82,10 @@ def _check_descriptor(case: Case, name: str, member: str, value: Any, *, rest: b
     state = STATES[case.name]
     merged, _ = (state.merge_rest if rest else state.merge_stream)(body, NOW)
     after = _snapshot(case, merged, case.basic)
-    _check_storable(after)
+    check_storable(after, KIND)
     if name not in DECIDES:
-        changed = {key.partition(".")[0] for key in _changed(BEFORE[case.name], after)}
-        assert changed <= OWNED.get(name, set())
+        others = {key.partition(".")[0] for key in changed(BEFORE[case.name], after)}
+        assert others <= OWNED.get(name, set())
 
 
 @st.composite
@@ -123,7 +115,7 @@ def _check_basic(rng: Any, rounds: int) -> None:
         basic, value = _basic(case), rng.choice(ODD)
         name = rng.choice([*basic, "puStep", "hvsMaxEnergyAbsolute", "driveTrain", "steering"])
         basic[name] = None if value is DELETED else value
-        _check_storable(_snapshot(case, STATES[case.name], json.dumps(basic).encode()))
+        check_storable(_snapshot(case, STATES[case.name], json.dumps(basic).encode()), KIND)
 
 
 def test_whatever_basic_data_says_there_is_a_snapshot(rng) -> None:
@@ -147,7 +139,7 @@ def _check_state(rng: Any, rounds: int) -> None:
         where[rng.choice(list(where))] = rng.choice(ODD[1:])
         bodies = {"state": json.dumps(body).encode()}
         try:
-            _check_storable(parse(Answer("case", "cardata", case.vin, NOW, bodies)))
+            check_storable(parse(Answer("case", KIND, case.vin, NOW, bodies)), KIND)
         except MalformedAnswer:
             given_up += 1
             assert where is body
@@ -163,24 +155,6 @@ def test_a_damaged_state_costs_only_what_is_damaged_at_length(rng) -> None:
     _check_state(rng, SOAK)
 
 
-def _mangle(body: bytes, rng: Any) -> bytes:
-    """A body as a bad line or a bad server might leave it."""
-    at = rng.randrange(len(body) + 1)
-    match rng.randrange(6):
-        case 0:
-            return body[:at]
-        case 1:
-            return body[:at] + bytes([rng.randrange(256)]) + body[at + 1 :]
-        case 2:
-            return body[:at] + body[at:].replace(b"{", b"[", 1)
-        case 3:
-            return body.replace(b":", b":" + b"[" * 100_000, 1)
-        case 4:
-            return body[:at] + rng.randbytes(20) + body[at:]
-        case _:
-            return body.replace(b'ata"', b'ate"', 1)
-
-
 def _check_mangled(rng: Any, rounds: int) -> None:
     given_up = 0
     for _ in range(rounds):
@@ -188,12 +162,12 @@ def _check_mangled(rng: Any, rounds: int) -> None:
         sent = rng.choice(case.sent)
         state = STATES[case.name]
         merge = state.merge_stream if sent.via == "stream" else state.merge_rest
-        basic = None if case.basic is None else _mangle(case.basic, rng)
+        basic = None if case.basic is None else mangled(case.basic, rng, renamed=RENAMED)
         try:
-            state, _ = merge(_mangle(sent.body, rng), NOW)
+            state, _ = merge(mangled(sent.body, rng, renamed=RENAMED), NOW)
         except MalformedAnswer:
             given_up += 1
-        _check_storable(_snapshot(case, state, basic))
+        check_storable(_snapshot(case, state, basic), KIND)
     assert 0 < given_up < rounds
 
 
@@ -212,4 +186,4 @@ def test_the_law_can_fail() -> None:
     assert OWNED["vehicle.cabin.door.lock.status"] == {"locked", "lock_state"}
     assert OWNED["vehicle.cabin.door.row1.driver.isOpen"] == {"door_open"}
     case = CARS[0]
-    assert _changed(BEFORE[case.name], _snapshot(case, CarState(case.vin), case.basic))
+    assert changed(BEFORE[case.name], _snapshot(case, CarState(case.vin), case.basic))

@@ -6,6 +6,8 @@ import io
 import itertools
 import sqlite3
 import stat
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Sequence
 from datetime import UTC, timedelta
@@ -244,6 +246,23 @@ def test_a_file_is_private_and_never_overwritten(desk, capsys) -> None:
     assert desk.run("-o", str(path)) == 1
     assert path.read_text() == text
     assert "exists already" in capsys.readouterr().err
+
+
+def test_half_a_file_is_not_left_behind(desk, capsys) -> None:
+    """The journal fails on the way."""
+    with sqlite3.connect(desk.folder / "journal.db") as db:
+        db.execute("DROP TABLE records")
+    path = desk.folder / "past.om"
+    assert desk.run("-o", str(path)) == 1
+    assert not path.exists()
+    assert "the journal failed" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_had_enough_is_no_failure(desk) -> None:
+    command = f"{sys.executable} -m poller export -c {desk.folder}/config.toml --step 1"
+    piped = f"{command} | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
 
 
 def test_all_mistakes_are_named_at_once(desk, capsys) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from poller.simulator.cardata.past import fill
 from poller.simulator.cardata.telling import TellingCar
+from poller.simulator.fleet import BEV_VIN, MINI_VIN
 from poller.simulator.garage import all_cars_garage
 from poller.simulator.past import REACH
 from poller.sources.base import NoMemory, SourceContext
@@ -17,8 +18,8 @@ from poller.testing.clock import ManualClock
 from poller.testing.journal import MemoryJournal
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-INTERVAL = timedelta(minutes=15)
-CARS = {vin: TellingCar(car) for vin, car in all_cars_garage().cars.items()}
+INTERVAL = timedelta(minutes=30)
+CARS = {vin: TellingCar(all_cars_garage().cars[vin]) for vin in (MINI_VIN, BEV_VIN)}
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ async def snapshots(journal: MemoryJournal) -> dict[str, list]:
 async def test_each_poll_holds_what_the_car_had_said_by_then(source, journal) -> None:
     count = await fill(journal, source, list(CARS.values()), until=NOW, interval=INTERVAL)
     found = await snapshots(journal)
-    assert count == sum(map(len, found.values())) > 300
+    assert count == sum(map(len, found.values())) > 50
     for vin, records in found.items():
         times = [record.received_at for record in records]
         assert times == sorted(set(times))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from journal_damage import break_page_of
+from journal_damage import break_page_of, break_root_of
 
 from poller.errors import JournalError
 from poller.journal.base import Entry, Policy
@@ -165,6 +165,16 @@ class TestSalvage:
         assert taken.records >= COUNT - 60
         assert taken.lost == COUNT - taken.records
         assert await records_in(into) > {record_number(0).id, record_number(COUNT - 1).id}
+
+    @pytest.mark.parametrize("lost", [["totals"], ["totals", "records_by_shelf"]])
+    async def test_the_first_records_are_missed_too(self, old, into, lost):
+        """Without their counter: whoever begins later might only have been pruned."""
+        break_page_of(old, "records", share=0)
+        for name in lost:
+            break_root_of(old, name)
+        taken = await salvage(old, into)
+        assert record_number(0).id not in await records_in(into)
+        assert 0 < taken.lost == COUNT - taken.records
 
     async def test_broken_rows_are_counted(self, old, into):
         db = sqlite3.connect(old)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from damaged_answers import changed, check_storable, mangled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mybmw_cloud import CASES, Case, captured_cases, synthetic_cases
@@ -17,9 +18,9 @@ from poller.errors import MalformedAnswer
 from poller.sources.mybmw.parse import parse
 from poller.sources.mybmw.table import RULES
 from poller.vehicle.answer import Answer
-from poller.vehicle.records import snapshot_of, snapshot_record
 from poller.vehicle.snapshot import Snapshot
 
+KIND = "mybmw"
 PLAIN, SOAK = 1_000, 10_000
 NOW = datetime(2023, 1, 4, 15, 0, tzinfo=UTC)
 SHARED = CASES.parents[3] / "shared"
@@ -81,7 +82,7 @@ def _mutate(tree: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
 
 def _snapshot(case: Case, tree: dict[str, Any]) -> Snapshot:
     bodies = {name: json.dumps(body).encode() for name, body in tree.items()}
-    return parse(Answer("case", "mybmw", case.vin, NOW, bodies), UTC)
+    return parse(Answer("case", KIND, case.vin, NOW, bodies), UTC)
 
 
 BEFORE = {case.name: _snapshot(case, TREES[case.name]) for case in CARS}
@@ -115,22 +116,12 @@ def _check_ownership(case: Case, path: Path, value: Any) -> None:
     before = BEFORE[case.name]
     after = _snapshot(case, _mutate(TREES[case.name], path, value))
     owned = owned_by(path)
-    changed = {
-        key
-        for key in before.readings.keys() | after.readings.keys()
-        if repr(before.value(key)) != repr(after.value(key))
-    }
-    assert {key for key in changed if key not in owned and key.partition(".")[0] not in owned} == set()
+    assert {
+        key for key in changed(before, after) if key not in owned and key.partition(".")[0] not in owned
+    } == set()
     if _table_path(path) != "state.lastUpdatedAt":
         assert after.observed_at == before.observed_at
-    _check_storable(case, after)
-
-
-def _check_storable(case: Case, snapshot: Snapshot) -> None:
-    """What comes out can be written, and comes back equal."""
-    record = snapshot_record(snapshot, Answer("case", "mybmw", case.vin, NOW, {}))
-    json.dumps(dict(record.body), allow_nan=False, ensure_ascii=False).encode()
-    assert snapshot_of(record).readings == snapshot.readings
+    check_storable(after, KIND)
 
 
 @st.composite
@@ -167,36 +158,18 @@ def test_most_mutations_still_give_a_snapshot(rng) -> None:
     assert given_up == 0
 
 
-def _mangle(body: bytes, rng: Any) -> bytes:
-    """A body as a bad line or a bad server might leave it."""
-    at = rng.randrange(len(body) + 1)
-    match rng.randrange(6):
-        case 0:
-            return body[:at]
-        case 1:
-            return body[:at] + bytes([rng.randrange(256)]) + body[at + 1 :]
-        case 2:
-            return body[:at] + body[at:].replace(b"{", b"[", 1)
-        case 3:
-            return body.replace(b":", b":" + b"[" * 100_000, 1)
-        case 4:
-            return body[:at] + rng.randbytes(20) + body[at:]
-        case _:
-            return body.replace(b'"state"', b'"status"', 1)
-
-
 def _check_mangled(rng: Any, rounds: int) -> None:
     given_up = set()
     for _ in range(rounds):
         case = rng.choice(CARS)
         name = rng.choice(sorted(case.bodies))
-        bodies = {**case.bodies, name: _mangle(case.bodies[name], rng)}
+        bodies = {**case.bodies, name: mangled(case.bodies[name], rng, renamed=(b'"state"', b'"status"'))}
         try:
-            snapshot = parse(Answer("case", "mybmw", case.vin, NOW, bodies), UTC)
+            snapshot = parse(Answer("case", KIND, case.vin, NOW, bodies), UTC)
         except MalformedAnswer:
             given_up.add(name)
         else:
-            _check_storable(case, snapshot)
+            check_storable(snapshot, KIND)
     # The other bodies cost their own signals only.
     assert given_up == {"state"}
 
@@ -219,7 +192,7 @@ def test_nothing_but_malformed_answer_comes_out_at_length(rng) -> None:
 )
 def test_any_json_as_a_state_is_a_snapshot_or_malformed(document) -> None:
     body = json.dumps({"state": document}).encode()
-    answer = Answer("case", "mybmw", "WBATEST0000000099", NOW, {"state": body, "profile": body})
+    answer = Answer("case", KIND, "WBATEST0000000099", NOW, {"state": body, "profile": body})
     if isinstance(document, dict):
         assert parse(answer, UTC).vin == answer.vin
     else:

@@ -1,4 +1,4 @@
-"""``poller simulate`` as a process: says what to use, and ends when told."""
+"""``poller simulate``: says what to use, and ends when told, as a process; refuses what cannot be."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import httpx
 import pytest
 from simulated_app import STATE, App
 
+from poller.cli.main import run
 from poller.simulator.fleet import MINI_VIN
 
 
@@ -80,13 +81,11 @@ async def test_it_prints_what_to_use_and_ends_well_when_told(start, number) -> N
         ("--answers=.", "--cars=two", "--answers serves captured answers, and --cars and --seed are about"),
     ],
 )
-async def test_what_cannot_be_is_a_usage_error(start, option, value, named) -> None:
-    process = await start(option, value)
-    async with asyncio.timeout(15):
-        out, complaint = await process.communicate()
-    assert process.returncode == 2
-    assert out == b""
-    assert named in complaint.decode()
+def test_what_cannot_be_is_a_usage_error(capsys, option, value, named) -> None:
+    assert run(["simulate", option, value]) == 2
+    out, complaint = capsys.readouterr()
+    assert out == ""
+    assert named in complaint
 
 
 async def test_a_taken_port_is_a_failure_that_says_so(start) -> None:
@@ -155,14 +154,12 @@ async def whether_it_answers(http: httpx.AsyncClient) -> str:
     return "answered"
 
 
-async def test_a_bad_scenario_file_is_a_usage_error_with_every_problem(start, tmp_path) -> None:
+def test_a_bad_scenario_file_is_a_usage_error_with_every_problem(capsys, tmp_path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('title = "Mine"\n[[faults]]\nkind = "qouta"\nfor = "soon"\n')
-    process = await start("--scenario", str(path))
-    async with asyncio.timeout(15):
-        out, complaint = await process.communicate()
-    assert (process.returncode, out) == (2, b"")
-    told = complaint.decode()
+    assert run(["simulate", "--scenario", str(path)]) == 2
+    out, told = capsys.readouterr()
+    assert out == ""
     assert f'{path}: 1st [[faults]]: kind: unknown: is "quota" meant?' in told
     assert f"{path}: 1st [[faults]]: for: expected a duration" in told
     assert f"{path}: description: is missing" in told

@@ -70,8 +70,13 @@ def export(
         raise ConfigError(problems)
     loaded = load_and_log(config, options.overrides(data_dir))
     history = History(loaded.settings.data_dir / "journal.db")
-    with _opened(output) as to:
-        done = write(history.snapshots(first, last), collector(loaded), to, step=seconds, labels=labels)
+    try:
+        with _opened(output) as to:
+            done = write(history.snapshots(first, last), collector(loaded), to, step=seconds, labels=labels)
+    except BrokenPipeError:
+        # Whoever read it has had enough. Nothing must be flushed at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     print(_summary(done, history.unreadable), file=sys.stderr)
     return int(history.unreadable > 0)
 
@@ -95,17 +100,19 @@ def collector(loaded: Loaded) -> VehicleCollector:
 
 @contextmanager
 def _opened(output: Path | None) -> Iterator[IO[str]]:
+    """Stdout, or a new file that goes again if it is not finished."""
     if output is None:
-        try:
-            yield sys.stdout
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Whoever read it has had enough; nothing must be flushed at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        yield sys.stdout
+        sys.stdout.flush()
         return
     try:
         with open(output, "x", encoding="utf-8", opener=_private) as file:
-            yield file
+            try:
+                yield file
+                file.flush()
+            except BaseException:
+                output.unlink(missing_ok=True)
+                raise
     except FileExistsError as error:
         raise PollerError(f"{output} exists already", hint="choose another name") from error
     except OSError as error:

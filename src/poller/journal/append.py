@@ -161,7 +161,7 @@ def _store(db: sqlite3.Connection, lot: _Lot) -> None:
 
 
 def _insert(db: sqlite3.Connection, name: str, values: Sequence[Any], *, known: bool = False) -> None:
-    """Insert rows, ten with a statement where there are ten. Raises HereAlready unless they may be `known`."""
+    """Insert rows, by tens as far as they go. Raises HereAlready if one is, unless it may be `known`."""
     statement, width = SQL[name], SQL[name].count("?")
     ten = width * _AT_ONCE
     whole = len(values) // ten * ten

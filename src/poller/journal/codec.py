@@ -118,7 +118,7 @@ def read_object(text: bytes | str) -> dict[str, Any]:
 
 
 def _read_json(text: bytes | str) -> Any:
-    """pydantic's reader needs a third of the time; the library's has the last word on what is broken."""
+    """Pydantic's reader needs a third of the time; the library's has the last word on what is broken."""
     try:
         return from_json(text, cache_strings="keys")
     except ValueError:  # also for more than 200 levels, and for half a surrogate pair

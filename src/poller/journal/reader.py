@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -22,6 +24,7 @@ class Reader:
         self._store = store
         self._pool: ThreadPoolExecutor | None = None
         self._db: sqlite3.Connection | None = None
+        self._turn = threading.Lock()
         self.dictionaries = Dictionaries()
 
     def start(self) -> None:
@@ -34,31 +37,41 @@ class Reader:
             raise JournalError("the journal is closed")
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, job)
 
-    def let_go(self) -> None:
-        """Close the connection, from another thread; the next read opens one again."""
-        if self._pool is not None:
-            self._pool.submit(self._close).result()
+    @contextlib.contextmanager
+    def let_go(self) -> Iterator[None]:
+        """For another thread: while the block runs nothing is read and no connection is open.
+
+        A read that comes meanwhile waits, or it would hold on to a file that is being replaced.
+        """
+        with self._turn:
+            self._close()
+            yield
 
     async def stop(self) -> None:
         """Finish what is queued and close; may be called twice."""
         if self._pool is not None:
             pool, self._pool = self._pool, None
-            await asyncio.get_running_loop().run_in_executor(pool, self._close)
+            await asyncio.get_running_loop().run_in_executor(pool, self._end)
             pool.shutdown()
 
     def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        if self._db is None:
-            self._db = self._store.reader()
-        try:
-            self._db.execute("BEGIN")
+        with self._turn:
+            if self._db is None:
+                self._db = self._store.reader()
             try:
-                return job(self._db)
-            finally:
-                if self._db.in_transaction:
-                    self._db.execute("COMMIT")
-        except sqlite3.Error:
+                self._db.execute("BEGIN")
+                try:
+                    return job(self._db)
+                finally:
+                    if self._db.in_transaction:
+                        self._db.execute("COMMIT")
+            except sqlite3.Error:
+                self._close()
+                raise
+
+    def _end(self) -> None:
+        with self._turn:
             self._close()
-            raise
 
     def _close(self) -> None:
         self.dictionaries.forget()

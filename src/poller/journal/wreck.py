@@ -21,6 +21,12 @@ _SHELVES: Final = "SELECT id, name, vin, source FROM shelves"
 _ANSWERS: Final = "SELECT received_ms, bodies FROM answers WHERE shelf = ? ORDER BY received_ms"
 _ANSWERS_BACK: Final = f"{_ANSWERS} DESC"
 _BODY: Final = "SELECT b.shelf, s.name, b.data FROM bodies b JOIN shelves s ON s.id = b.shelf WHERE b.id = ?"
+#: Each tells from other pages how many records there were: their counter and their two indexes.
+_COUNTS: Final = (
+    "SELECT records FROM totals",
+    "SELECT count(shelf) FROM records INDEXED BY records_by_shelf",
+    "SELECT count(id) FROM records INDEXED BY sqlite_autoindex_records_1",
+)
 _HIGHEST: Final = 2**62
 
 Row = tuple[Any, ...]
@@ -159,10 +165,13 @@ class Wreck:
             return
 
     def _expected(self, first: int) -> int:
-        """How many records there were from seq `first` on, by whatever still tells; 0 if nothing does."""
-        total = self._number("SELECT records FROM totals")
-        if total is not None:
-            return total
+        """How many records there were, by whatever still tells; 0 if nothing does.
+
+        If only the numbers do, from seq `first` on: what was before it may have been pruned.
+        """
+        counts = [count for count in map(self._number, _COUNTS) if count is not None]
+        if counts:
+            return max(counts)
         last = self._number("SELECT seq FROM sqlite_sequence WHERE name = 'records'")
         return 0 if last is None else last - first + 1
 

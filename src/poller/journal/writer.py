@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
@@ -46,14 +47,14 @@ class Aides:
     `append` stores an encoded entry and gives the seqs of its records; `append_new` does so for
     many at one go, and raises if something of them is here already; `relieve` makes room and says
     whether it could; `forget` drops what is remembered of a transaction that was taken back;
-    `let_go` closes this process's other connections.
+    while `let_go` is entered, no other connection of this process is open.
     """
 
     append: Callable[[sqlite3.Connection, Encoded], Sequence[int]]
     append_new: Callable[[sqlite3.Connection, Sequence[Encoded]], Sequence[Sequence[int]]]
     relieve: Callable[[sqlite3.Connection], bool]
     forget: Callable[[], None]
-    let_go: Callable[[], None]
+    let_go: Callable[[], AbstractContextManager[None]]
 
 
 class _Task(NamedTuple):
@@ -255,8 +256,8 @@ class Writer:
     def _database(self) -> sqlite3.Connection:
         if self._db is not None and self._store.vanished():
             self._close()
-            self._aides.let_go()
-            self._db = self._store.reconnect()
+            with self._aides.let_go():
+                self._db = self._store.reconnect()
             self._room.prepare(self._db)
         if self._db is None:
             self._db = self._store.connect()
@@ -282,9 +283,9 @@ class Writer:
         if self._db is None or not is_damaged(self._db):
             return False
         self._close()
-        self._aides.let_go()
         try:
-            self._db = self._store.begin_anew(reason)
+            with self._aides.let_go():
+                self._db = self._store.begin_anew(reason)
             self._room.prepare(self._db)
         except JournalError:
             return False

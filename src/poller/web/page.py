@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from poller.runtime.status import (
@@ -92,20 +92,25 @@ class Headline:
     problems: Sequence[Problem]
 
 
+@functools.cache
+def _template() -> Template:
+    """The page's template, compiled once a process, when the page is first asked for."""
+    environment = Environment(
+        loader=PackageLoader("poller.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["commands"] = commands
+    return environment.get_template("page.html")
+
+
 class Page:
     """Renders the page in the owner's units and time zone; `base_path` goes before every link."""
 
     def __init__(self, display: Display, base_path: str = "") -> None:
         self._display = display
-        environment = Environment(
-            loader=PackageLoader("poller.web"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters["commands"] = commands
-        self._template = environment.get_template("page.html")
         self._links = links(base_path)
 
     @property
@@ -127,7 +132,7 @@ class Page:
             )
             for view in daemon.fleet.views()
         ]
-        return self._template.render(
+        return _template().render(
             links=self._links,
             status=status,
             as_of=self._display.clock(status.now),

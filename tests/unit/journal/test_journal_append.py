@@ -92,8 +92,8 @@ def test_whatever_the_size_of_a_group_every_row_is_there(database, size):
     store(database, appender, *map(entry, range(size)))
     store(database, appender, *map(entry, range(size, 2 * size)))
     assert [body["revision"] for body in readable(database)] == [1] * 2 * size
-    rows = content(database)
-    assert [len(rows[name]) for name in ("bodies", "answers", "records")] == [2 * size + 1, 2 * size, 2 * size]
+    rows = {name: len(found) for name, found in content(database).items()}
+    assert (rows["bodies"], rows["answers"], rows["records"]) == (2 * size + 1, 2 * size, 2 * size)
 
 
 @pytest.mark.parametrize("place", [0, 9, 10, 24])

@@ -65,8 +65,9 @@ def _polls(
 
 
 def _has_ended(before: Report, report: Report) -> bool:
-    """Whether a drive or a charge is over."""
-    return (before.driving and not report.driving) or (_charges(before) and not _charges(report))
+    """Whether a drive or a charge is over, if one between two polls."""
+    drove = before.driving or before.odometer_km != report.odometer_km
+    return (drove and not report.driving) or (_charges(before) and not _charges(report))
 
 
 def _charges(report: Report) -> bool:

@@ -91,7 +91,6 @@ class Line:
         tls: ssl.SSLContext | None,
         limits: StreamLimits,
     ) -> None:
-        self._limits = limits
         address = urlsplit(url)
         five = version == "5"
         self._client = _Client(
@@ -125,9 +124,11 @@ class Line:
             raise broken
 
     async def subscribe(self, topic: str) -> None:
-        """At QoS 0. Raises Broken if the broker refuses, or does not answer."""
+        """At QoS 0. Raises Broken if the broker refuses, does not answer, or has gone."""
         try:
             codes = await self._client.subscribe(topic, qos=0)
+        except aiomqtt.MqttCodeError:
+            raise Broken(Cause.CLOSED) from None
         except aiomqtt.MqttError:
             raise Broken(Cause.NO_ANSWER) from None
         for code in codes:
