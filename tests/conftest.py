@@ -68,6 +68,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
                 patch.delenv(name)
         patch.setenv("HOME", str(home))
         patch.setenv("SSL_CERT_FILE", str(NOBODY))
+        patch.setenv("PYDANTIC_DISABLE_PLUGINS", "__all__")
         yield
 
 

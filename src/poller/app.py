@@ -17,6 +17,7 @@ from poller.runtime.clock import Clock, SystemClock
 from poller.runtime.metrics import Metrics, Registry
 from poller.runtime.pulse import Pulse
 from poller.runtime.status import DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
+from poller.schedule.rounds import Rounds
 from poller.settings import Loaded, Settings
 from poller.sinks import BUILDERS as SINKS
 from poller.sinks import Builder as SinkBuilder
@@ -25,7 +26,7 @@ from poller.sources import Builder as SourceBuilder
 from poller.sources.device import ByDevice
 from poller.sources.findings import Examined
 from poller.vehicle.fleet import Fleet
-from poller.vehicle.privacy import Rendering
+from poller.vehicle.privacy import Rendering, short_vin
 from poller.vehicle.records import Json, parse_time
 from poller.web.readiness import reasons
 
@@ -251,13 +252,19 @@ class App:
         return self.clock.now() >= self._earliest
 
     def _sources(self) -> tuple[SourceStatus, ...]:
-        return tuple(
-            replace(
-                rounds.status,
-                next_poll_at=rounds.next_poll(self.road.timer.next_due(name)),
-                vehicles=tuple(sorted(map(self.rendering.slug, self.road.fleet.vins_of(name)))),
-            )
-            for name, rounds in self.road.rounds.items()
+        return tuple(self._source(name, rounds) for name, rounds in self.road.rounds.items())
+
+    def _source(self, name: str, rounds: Rounds) -> SourceStatus:
+        status, vins = rounds.status, self.road.fleet.vins_of(name)
+        slugs = {short_vin(vin): self.rendering.slug(vin) for vin in vins}
+        return replace(
+            status,
+            next_poll_at=rounds.next_poll(self.road.timer.next_due(name)),
+            vehicles=tuple(sorted(slugs.values())),
+            silences=tuple(
+                replace(silence, vehicle=slugs.get(silence.vehicle, silence.vehicle))
+                for silence in status.silences
+            ),
         )
 
     def _sinks(self) -> tuple[SinkStatus, ...]:

@@ -77,6 +77,12 @@ class Collector:
             await self._publish(snapshot.vin)
         return record
 
+    async def quarantine(self, answer: Answer, reason: str) -> None:
+        """Keep what a source was sent and did not understand. Raises JournalError."""
+        await self._journal.append(Entry(answer=answer, quarantine=reason))
+        self._metrics.quarantined.inc()
+        self._logger.warning("answer.quarantined", source=answer.source, reason=reason)
+
     async def note_failure(self, source: Source, error: SourceError, target: Target | None = None) -> None:
         """Count and show what `poll` did not: the poll of one vehicle that a bug ended, or a round
         (`target` None) that failed for all of the source's vehicles.
@@ -130,21 +136,22 @@ class Collector:
         try:
             snapshot = source.parse(answer)
         except MalformedAnswer as error:
-            await self._quarantine(source, answer, error.message)
+            await self._set_aside(source, answer, error.message)
             raise
         except Exception as error:
             # A bug of ours must not cost the answer; it is parsed again after the fix.
             self._logger.exception("answer.unparsable", source=source.name)
-            await self._quarantine(source, answer, f"internal error: {type(error).__name__}")
+            await self._set_aside(source, answer, f"internal error: {type(error).__name__}")
             raise MalformedAnswer("the answer met a bug in the parser and was kept") from error
         self._count_unknown(source, snapshot)
         return snapshot
 
-    async def _quarantine(self, source: Source, answer: Answer, reason: str) -> None:
-        await self._append(Entry(answer=answer, quarantine=reason))
+    async def _set_aside(self, source: Source, answer: Answer, reason: str) -> None:
+        try:
+            await self.quarantine(answer, reason)
+        except JournalFull as error:
+            raise _no_room(error) from error
         source.stored(answer)
-        self._metrics.quarantined.inc()
-        self._logger.warning("answer.quarantined", source=source.name, reason=reason)
 
     async def _store(self, answer: Answer, snapshot: Snapshot) -> Record:
         record = snapshot_record(snapshot, answer)
@@ -158,7 +165,7 @@ class Collector:
         try:
             await self._journal.append(entry)
         except JournalFull as error:
-            raise SourceUnavailable(error.message, hint=error.hint, reason="journal") from error
+            raise _no_room(error) from error
         self._committed()
 
     async def _derive(self, snapshot: Snapshot) -> tuple[list[Record], dict[str, Mapping[str, Any]]]:
@@ -191,6 +198,10 @@ class Collector:
                 await sink.retire(vin)
             else:
                 await sink.publish(view)
+
+
+def _no_room(error: JournalFull) -> SourceUnavailable:
+    return SourceUnavailable(error.message, hint=error.hint, reason="journal")
 
 
 def _named(target: Target) -> frozenset[str]:

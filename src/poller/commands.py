@@ -87,7 +87,7 @@ async def descriptors(app: App, args: Mapping[str, Any]) -> Json:
         for name, source in known.items()
         if wanted in (None, name)
     ]
-    return {"sources": shown}
+    return {"sources": shown, "vehicles": _titles(app)}
 
 
 async def dead_letters_list(app: App, args: Mapping[str, Any]) -> Json:
@@ -160,6 +160,16 @@ TABLE: dict[str, Command] = {
     "resend": resend,
     "forget-sink": forget_sink,
 }
+
+
+def _titles(app: App) -> dict[str, str]:
+    """Short VIN → what the owner calls the vehicle: his name for it, else its model."""
+    titles: dict[str, str] = {}
+    for view in app.fleet.views():
+        model = view.readings.get("model")
+        named = view.vin in app.rendering.names or model is None
+        titles[short_vin(view.vin)] = app.rendering.slug(view.vin) if named else str(model[0].value)
+    return titles
 
 
 async def _deliver(app: App, road: Road) -> list[Json]:
@@ -266,6 +276,6 @@ def _moment(text: str) -> datetime:
         ) from error
 
 
-def _unknown(what: str, name: str, known: Mapping[str, Any]) -> PollerError:
+def _unknown(what: str, name: str, known: Mapping[str, Any]) -> ConfigError:
     there = f"known: {', '.join(known)}" if known else "there is none at all"
-    return PollerError(f"no {what} is named {name}", hint=there)
+    return ConfigError([f"no {what} is named {name}"], hint=there)

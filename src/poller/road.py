@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,7 @@ class Road:
 
     def _build_sources(self, settings: Settings) -> None:
         context = source_context(self.loaded, self._clock, self._journal)
+        context = replace(context, quarantine=self.collector.quarantine)
         for name, source_settings in settings.sources.items():
             source = self._source_builders[kind_of(source_settings)](name, source_settings, context)
             self.sources[name] = source

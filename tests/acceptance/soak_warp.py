@@ -42,6 +42,10 @@ POLLS_AN_HOUR = 12
 PAGE = 4096
 
 
+def _nobody() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """How it stands after an order. Sizes in bytes; `took`: seconds of the poller's clock."""
@@ -57,10 +61,21 @@ class Report:
 
 
 class BriskClock(ManualClock):
-    """Gives others fewer turns: what waits for I/O gets them while the next poll is made."""
+    """Gives others fewer turns: what waits for I/O gets them while the next poll is made.
+
+    While somebody is `busy` it stands still: what a catch-up takes is made of the poller's own pauses
+    then, and does not depend on the machine.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.busy = _nobody
 
     async def settle(self, turns: int = 3) -> None:
         await super().settle(min(turns, 3))
+        while self.busy():
+            await asyncio.sleep(0.001)
+            await super().settle(3)
 
 
 class GarageSource(MyBmwSource):
@@ -113,6 +128,7 @@ class Warp:
 
     async def _obey(self, order: dict[str, Any]) -> Report:
         begun = self._clock.monotonic()
+        self._clock.busy = self._delivering if "drain" in order else _nobody
         if "policy" in order:
             self._policy = Policy(**order["policy"])
         for _ in range(order.get("polls", 0)):
@@ -139,6 +155,10 @@ class Warp:
         """Whether a sink that is well has something left."""
         well = [name for name, delivery in self._app.road.deliveries.items() if delivery.status().up]
         return any([(await self._app.journal.backlog(name)).records for name in well])
+
+    def _delivering(self) -> bool:
+        """Whether a sink has been handed something and not answered yet."""
+        return any(delivery._busy.locked() for delivery in self._app.road.deliveries.values())
 
     async def _prune(self) -> None:
         if self._policy is None:

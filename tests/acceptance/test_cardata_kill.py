@@ -126,7 +126,7 @@ class Drill:
 
     async def log_in(self) -> None:
         auth = await self.auth()
-        await auth.login(lambda _code: None)
+        await auth.finish_login(await auth.begin_login())
         await auth.close()
 
     async def says_what_happened(self) -> LoginRequired:

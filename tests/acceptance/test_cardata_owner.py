@@ -121,7 +121,7 @@ async def test_from_login_to_doctor_with_a_daemon_that_runs(owner):
         assert came["vehicle.vehicle.travelledDistance"] == {"0000001": "rest"}
         _, out, _ = await owner.types("status")
         assert "calls left: 4" in out
-        assert "spent in 24 h: 2 doctor" in out
+        assert "spent in 24 h: `poller doctor` 2" in out
     finally:
         daemon.terminate()
         await daemon.communicate()
@@ -130,6 +130,6 @@ async def test_from_login_to_doctor_with_a_daemon_that_runs(owner):
 
 async def test_descriptors_of_a_source_that_is_not_there(owner):
     code, _, err = await owner.types("descriptors", "work")
-    assert code == 1
+    assert code == 2
     assert "no source with descriptors is named work" in err
     assert "known: home" in err

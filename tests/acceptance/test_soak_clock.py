@@ -219,11 +219,11 @@ async def test_years_ahead_once_cost_a_day_and_then_nothing(tmp_path):
 async def test_the_timer_itself_neither_stands_still_nor_hurries(monkeypatch, rng: random.Random, rounds):
     """APScheduler reads the machine's clock by itself and would wait until it has caught up."""
     monkeypatch.setattr("apscheduler.schedulers.base.datetime", Wall)
-    monkeypatch.setattr("poller.schedule.timer.datetime", Wall)
     monkeypatch.setattr(Wall, "shift", timedelta(0))
     interval, stop = 0.1, asyncio.Event()
     marks: asyncio.Queue[None] = asyncio.Queue()
-    timer = Timer(HastyClock(), lambda _: None)
+    clock = HastyClock()
+    timer = Timer(clock, lambda _: None, machine=clock.now)
     timer.add("car", lambda: marks.put_nowait(None), interval=interval, jitter=0, last_attempt=None)
     timer.start()
     watch = asyncio.create_task(timer.watch(stop))

@@ -59,6 +59,7 @@ async def test_a_sink_that_was_down_for_long_gets_everything_in_order(rng: rando
         world.plan(*[axiom.reset_after_storing] * lost_replies)
         report = await poller.order(drain=POLLS_A_DAY)
         filed = poller.filed()
+        print(f"memory grew by {grown} bytes in {days} days")  # noqa: T201 - the figures are wanted too
         print(f"{report.polls} records caught up in {report.took:.0f} s of the poller's time")  # noqa: T201 - wanted too
     assert (report.backlog, report.reasons) == ({"files": 0, "axiom": 0}, [])
     assert report.took <= 900

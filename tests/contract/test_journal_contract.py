@@ -224,6 +224,20 @@ class TestPeek:
         await journal.settle_retries([letter.id], {})
         assert not (await journal.peek("files", limit=2)).letters
 
+    async def test_from_another_place_than_the_cursor(self, journal):
+        """To read ahead: nothing moves, and only who stands there can settle from there."""
+        records = await fill(journal, 5)
+        ahead = await journal.peek("files", limit=2, after=2)
+        assert [queued.record for queued in ahead.records] == records[2:4]
+        assert (ahead.since, ahead.through, ahead.last) == (2, 4, False)
+        assert not await journal.settle("files", since=ahead.since, through=ahead.through)
+        assert len(await ids_for(journal)) == 5
+        await take(journal, limit=2)
+        assert await journal.settle("files", since=ahead.since, through=ahead.through)
+        assert await ids_for(journal) == [records[4].id]
+        nothing = await journal.peek("files", limit=2, after=5)
+        assert (list(nothing.records), nothing.since, nothing.through, nothing.last) == ([], 5, 5, True)
+
     async def test_no_less_than_one(self, journal):
         await fill(journal, 2)
         with pytest.raises(ValueError, match="one record"):

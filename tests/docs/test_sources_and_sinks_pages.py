@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from poller.settings.tree import SINKS, SOURCES
 from poller.sinks.settings import SinkSettings
+from poller.sources.cardata.containers import PURPOSE
+from poller.sources.cardata.plan import Purpose
 from poller.sources.settings import SourceSettings
+from poller.web.channels import PURPOSES
 
 
 def _own_settings(model, common) -> list[str]:
@@ -22,6 +27,13 @@ def _own_settings(model, common) -> list[str]:
 def test_the_page_is_there_and_explains_every_setting_of_its_own(pages, folder, kind, own) -> None:
     text = pages[f"docs/{folder}/{kind}.md"].text
     assert [name for name in own if f"`{name}" not in text] == []
+
+
+def test_each_purpose_of_a_call_has_words_and_the_page_has_the_same(pages) -> None:
+    assert set(PURPOSES) == {*get_args(Purpose), PURPOSE, "doctor"}
+    text = pages["docs/sources/cardata.md"].text
+    table = text[text.index("| what it was for |") : text.index("of the 50 are for that")]
+    assert [words for words in PURPOSES.values() if f"{words}" not in table] == []
 
 
 def test_the_readme_names_every_kind(pages) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from poller.runtime.status import Failure, StreamStatus
 from poller.simulator.cardata.login import CLIENT_ID, GCID, Login
 from poller.simulator.cardata.rest import FakeRest, Vehicle
 from poller.simulator.server import serve
-from poller.sources.base import Memory, SourceContext
+from poller.sources.base import Answer, Memory, SourceContext
 from poller.sources.cardata.settings import CarDataSettings
 from poller.sources.cardata.source import CarDataSource
 from poller.sources.http import Limits
@@ -110,6 +110,7 @@ class HandFeed:
         await self.hand_on(*(Said(vin, json.dumps(body).encode(), self._clock.now()) for body in bodies))
 
     async def hand_on(self, *messages: Said) -> None:
+        self._status = replace(self._status, last_message_at=self._clock.now())
         await self._hand_on(messages)
 
 
@@ -140,6 +141,7 @@ class House:
     running: list[tuple[asyncio.Event, asyncio.Task[None]]] = field(default_factory=list)
     feeds: list[HandFeed] = field(default_factory=list)
     sources: list[CarDataSource] = field(default_factory=list)
+    quarantined: list[tuple[Answer, str]] = field(default_factory=list)
 
     def source(self, **more: Any) -> CarDataSource:
         """As the road builds it."""
@@ -147,7 +149,9 @@ class House:
         settings = CarDataSettings.model_validate(
             {"type": "cardata", "client_id": CLIENT_ID, "auth_url": self.url, "api_url": self.url, **raw}
         )
-        context = SourceContext(self.clock, self.memory, self.folder, self.folder, UTC, self.steering)
+        context = SourceContext(
+            self.clock, self.memory, self.folder, self.folder, UTC, self.steering, self._quarantine
+        )
         made = CarDataSource("home", settings, context, feed=self._feed, limits=Limits(timeout=5.0))
         self.sources.append(made)
         return made
@@ -201,6 +205,9 @@ class House:
             counted[what] = counted.get(what, 0) + count
         self.rest.requests.clear()
         return counted
+
+    async def _quarantine(self, answer: Answer, reason: str) -> None:
+        self.quarantined.append((answer, reason))
 
     def _feed(self, *args: Any, **more: Any) -> HandFeed:
         self.feeds.append(HandFeed(*args, **more))

@@ -44,6 +44,7 @@ async def test_the_first_start_makes_a_container_and_later_ones_ask_nobody() -> 
     async with staged() as stage:
         first = await (await custody(stage)).current()
         assert stage.made() == 2  # the list, the creation
+        assert [call.purpose for call in stage.ledger.standing().calls] == ["container"] * 2
         for _ in range(3):
             assert await (await custody(stage)).current() == first
         assert stage.made() == 0

@@ -123,20 +123,45 @@ async def test_a_spent_day_is_no_fault(tmp_path):
     assert examination.calls <= 1
 
 
-async def test_what_has_come_is_held_against_what_features_need(tmp_path):
+async def test_what_has_come_is_held_against_what_features_need(tmp_path, mute):
     async with house(tmp_path, VEHICLES[:1]) as road:
-        source = await road.started(**QUIET)
+        source = await road.started(stream_url=f"mqtt://127.0.0.1:{mute}")
         await tick(source)
+        await road.feed.tell(ELECTRIC, vehicle__vehicle__travelledDistance=81700)
+        early = await source.examine()
+        await road.clock.advance(24 * 3600)
         examination = await source.examine()
         arrived = {one.name: one.arrivals for one in source.wanted()}
+    (_, (level, text)), mend = said(early, "vehicle 0000001")
+    assert (level, mend.strip()) == ("ok", "")
+    assert text.startswith("3 of 66 descriptors have come so far; nothing yet for: Battery and charging;")
+    assert text.endswith("A parked car sends nothing: wait for a drive")
     (_, (level, text)), mend = said(examination, "vehicle 0000001")
     assert level == "warn"
     assert text.startswith("3 of 66 descriptors")
     assert "nothing yet for: Battery and charging; Climate; Service and messages; Tyres; Position" in text
     assert "`poller descriptors home`" in mend
-    assert arrived[ODOMETER] == {"0000001": "rest"}
+    assert arrived[ODOMETER] == {"0000001": "stream"}
     assert arrived["vehicle.cabin.door.row1.driver.isOpen"] == {"0000001": "empty"}
     assert arrived["vehicle.electricalSystem.battery.voltage"] == {"0000001": "no"}
+
+
+async def test_a_car_that_was_never_heard_is_no_warning_however_long(tmp_path, mute):
+    async with house(tmp_path, VEHICLES[:1]) as road:
+        source = await road.started(stream_url=f"mqtt://127.0.0.1:{mute}")
+        await tick(source)
+        await road.clock.advance(48 * 3600)
+        (_, (level, text)), _ = said(await source.examine(), "vehicle 0000001")
+    assert (level, "so far" in text) == ("ok", True)
+
+
+async def test_without_the_stream_nothing_is_to_be_ticked(tmp_path):
+    async with house(tmp_path, VEHICLES[:1]) as road:
+        source = await road.started(**QUIET)
+        await tick(source)
+        (_, (level, text)), mend = said(await source.examine(), "vehicle 0000001")
+    assert (level, mend.strip()) == ("ok", "")
+    assert "descriptors have come by REST alone; nothing yet for: Battery" in text
 
 
 async def test_before_the_first_poll_there_is_nothing_to_hold_against(tmp_path):
@@ -232,6 +257,13 @@ async def test_a_name_that_nobody_has(tmp_path):
     async with house(tmp_path, VEHICLES[:1]) as road:
         examination = await examined(road, api_url="https://no-such-host.invalid")
     assert said(examination, "DNS")[0] == [("bad", "the name no-such-host.invalid is not found")]
+
+
+async def test_a_server_that_is_not_reached_is_told_once(tmp_path):
+    async with house(tmp_path, VEHICLES[:1]) as road:
+        examination = await examined(road, api_url="http://127.0.0.1:9")
+    assert [one.subject for one in examination.findings if one.level == "bad"] == ["vehicles"]
+    assert said(examination, "container")[0] == [("warn", "not asked: 127.0.0.1 is not reached")]
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from poller.sources.cardata.device_login import DeviceCode
 from poller.sources.cardata.oauth import DEVICE_PATH, SCOPES, TOKEN_PATH
 from poller.sources.cardata.settings import CarDataSettings, account_key
 from poller.sources.cardata.tokens import TokenFile, Tokens
+from poller.sources.device import log_in
 
 HOUR, DAY = 3600.0, 86400.0
 
@@ -97,7 +98,7 @@ class Stage:
         """Logged in just now; nothing is counted yet."""
         auth = await self.auth()
         self.login.automatic = True
-        await auth.login(lambda _code: None)
+        await auth.finish_login(await auth.begin_login())
         self.login.automatic = False
         self.asked.clear()
         return auth
@@ -258,7 +259,7 @@ async def test_a_fault_of_the_gateway_needs_a_fresh_code_which_is_shown(road):
     road.login.automatic = True
     road.login.break_gateway()
     shown: list[DeviceCode] = []
-    await auth.login(shown.append)
+    await log_in(auth, lambda code, _why: shown.append(code), 2)
     assert len({code.user_code for code in shown}) == 2
     assert road.stored().generation == 1
 
@@ -268,7 +269,7 @@ async def test_a_gateway_that_spoils_every_code_is_given_up(road):
     road.login.break_gateway(100)
     shown: list[DeviceCode] = []
     with pytest.raises(LoginRequired, match="gateway") as refused:
-        await auth.login(shown.append)
+        await log_in(auth, lambda code, _why: shown.append(code), 3)
     assert refused.value.reason == "login_spoiled"
     assert len(shown) == 3
 

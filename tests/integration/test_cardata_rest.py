@@ -21,7 +21,7 @@ from poller.testing.memory import DictMemory
 async def test_each_endpoint_gives_what_bmw_said_and_costs_a_call_with_a_reason() -> None:
     async with staged() as stage:
         client = stage.client
-        assert [entry["vin"] for entry in mappings_in(await client.mappings())] == [VIN, GUEST]
+        assert list(mappings_in(await client.mappings())) == [VIN, GUEST]
         assert json.loads(await client.basic_data(VIN))["driveTrain"] == "BEV"
         made = json.loads(await client.create_container("poller", "test", [ODOMETER, LOCK]))
         told = json.loads(await client.container(made["containerId"]))
@@ -45,7 +45,7 @@ async def test_each_endpoint_gives_what_bmw_said_and_costs_a_call_with_a_reason(
 @pytest.mark.parametrize("shape", ["array", "object", "wrapper"])
 async def test_the_list_of_vehicles_comes_in_three_shapes(shape) -> None:
     async with staged(mapping_shape=shape) as stage:
-        assert mappings_in(await stage.client.mappings())[0]["vin"] == VIN
+        assert VIN in mappings_in(await stage.client.mappings())
 
 
 async def test_what_is_no_list_of_vehicles_is_said_to_be_none() -> None:

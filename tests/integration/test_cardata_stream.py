@@ -195,7 +195,7 @@ async def test_the_stored_login_opens_the_stream(tmp_path: Path) -> None:
         config = settings(url, client_id=CLIENT_ID, auth_url=auth_url)
         auth = Auth("home", config, context(tmp_path, clock), account_key(config), timeout=5.0)
         await auth.open()
-        await auth.login(lambda _code: None)
+        await auth.finish_login(await auth.begin_login())
         stream_clock = ManualClock(clock.now())
         async with listening(config, auth, stream_clock) as listener:
             await listener.connected()

@@ -134,6 +134,28 @@ def test_options_of_another_kind_are_a_usage_error_before_anything_is_asked(tmp_
     assert "Refresh token" not in done.output
 
 
+def test_a_source_that_is_not_there_is_a_usage_error(tmp_path):
+    done = CliRunner().invoke(app, ["login", "nosuch", "--config", str(configured(tmp_path))])
+    assert str(done.exception).startswith("no source named nosuch in ")
+    assert getattr(done.exception, "exit_code", None) == 2
+
+
+def test_before_the_first_login_the_status_names_it(tmp_path):
+    done = CliRunner().invoke(app, ["status", "--config", str(configured(tmp_path))])
+    assert "refused: no login is stored\n    → run `poller login home`" in done.output
+
+
+def test_what_to_tick_is_listed_before_there_is_a_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = CliRunner().invoke(app, ["descriptors"])
+    assert done.exit_code == 0, done.exception
+    assert "\nvehicle.vehicle.travelledDistance\n" in done.output
+    assert done.output.rstrip().endswith("go by their meaning.")
+    named = CliRunner().invoke(app, ["descriptors", "home"])
+    assert getattr(named.exception, "exit_code", None) == 2
+
+
 def test_a_source_without_a_login_says_so(tmp_path):
     done = CliRunner().invoke(app, ["login", "dumps", "--config", str(configured(tmp_path))])
     assert str(done.exception) == "source dumps (recorded) needs no login"

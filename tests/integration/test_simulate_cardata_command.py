@@ -58,6 +58,7 @@ async def test_what_it_prints_is_a_source_with_a_login_page_and_a_stream() -> No
         assert page == f"{settings.auth_url}/oneid/link"
         async with httpx.AsyncClient(timeout=5) as http:
             assert '<input name="user_code"' in (await http.get(page)).text
+        assert f"poller init --simulated {settings.auth_url} {settings.stream_url}\n" in text
         stream = urlsplit(settings.stream_url)
         assert stream.scheme == "mqtt"
         _, writer = await asyncio.open_connection(stream.hostname, stream.port)

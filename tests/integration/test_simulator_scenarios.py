@@ -71,8 +71,8 @@ CARDATA = ["cardata-calls-spent", "second-program-on-the-stream"]
 
 def test_eight_scenarios_are_shipped() -> None:
     assert names() == [
-        "bmw-closes-the-door", "bmw-maintenance", "cardata-calls-spent", "garbage-from-bmw", "internet-outage",
-        "password-changed", "quota-used-up", "second-program-on-the-stream",
+        "bmw-closes-the-door", "bmw-maintenance", "cardata-calls-spent", "garbage-from-bmw",
+        "internet-outage", "password-changed", "quota-used-up", "second-program-on-the-stream",
     ]  # fmt: skip
 
 

@@ -401,6 +401,39 @@ async def test_a_lone_record_goes_out_at_once(running) -> None:
     assert bench.sink.ids == ids
 
 
+async def test_what_comes_after_the_end_was_read_ahead_goes_out_at_once() -> None:
+    """When the first batch was under way, the second was the last."""
+    bench = await bench_with(clock=ManualClock(), batch_size=2)
+    ids = await bench.fill(3)
+    bench.sink.gate.clear()
+    stop = asyncio.Event()
+    task = asyncio.create_task(bench.delivery.run(stop))
+    await bench.clock.settle()
+    newer = await bench.fill(1, begin=3)
+    bench.delivery.wake()
+    bench.sink.gate.set()
+    await bench.clock.settle()
+    stop.set()
+    await asyncio.wait_for(task, 5)
+    assert bench.sink.ids == [*ids, *newer]
+
+
+async def test_after_a_pause_what_was_read_ahead_counts_no_more() -> None:
+    """Letters that were marked meanwhile go first, as they would have without reading ahead."""
+    bench = await bench_with(clock=ManualClock(), batch_size=2)
+    ids = await bench.fill(6)
+    later = bench.clock.now() + timedelta(seconds=60)
+    bench.sink.plan(Settlement(2, {0: "no"}, retry_at=later))
+    stop = asyncio.Event()
+    task = asyncio.create_task(bench.delivery.run(stop))
+    await bench.clock.settle()
+    await bench.journal.retry([letter.id for letter in await bench.journal.dead_letters(SINK)])
+    await bench.clock.advance(61)
+    stop.set()
+    await asyncio.wait_for(task, 5)
+    assert bench.sink.ids == [ids[1], ids[0], *ids[2:]]
+
+
 async def test_even_without_being_woken_it_goes_out_within_a_round(running) -> None:
     bench, _, _ = running
     ids = await bench.fill(1)

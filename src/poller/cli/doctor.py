@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from poller import __released__
 from poller.cli import options
 from poller.cli.speaking import load_and_log, reach
 from poller.settings import Loaded
+from poller.sources.findings import Finding
 from poller.vehicle.records import parse_time
 from poller.web.display import size
 
@@ -33,7 +35,7 @@ def doctor(
     """
     loaded = load_and_log(config, options.overrides(data_dir), warn=False)
     report = reach(config, options.overrides(data_dir), "doctor")
-    findings = [*machine(loaded), *report["findings"]]
+    findings = [*map(asdict, machine(loaded)), *report["findings"]]
     bad = any(finding["level"] == "bad" for finding in findings)
     exit_code = max(int(report["exit_code"]), int(bad))
     if as_json:
@@ -49,31 +51,26 @@ def lines(findings: list[dict[str, Any]], calls: int) -> Iterator[str]:
         yield f"{_MARKS[finding['level']]} {finding['subject']}: {finding['text']}"
         if finding["mend"]:
             yield f"     → {finding['mend']}"
-    if calls:
-        yield f"{calls} of the day's REST calls {'was' if calls == 1 else 'were'} spent on this."
+    yield f"{calls} of the day's REST calls {'was' if calls == 1 else 'were'} spent on this."
 
 
-def machine(loaded: Loaded) -> list[dict[str, Any]]:
+def machine(loaded: Loaded) -> list[Finding]:
     """Disk and clock."""
     now = datetime.now(UTC)
     right = now >= parse_time(__released__)
     mend = None if right else "set this machine's clock: it is older than this release"
     return [
         _disk(loaded.settings.data_dir),
-        _finding("ok" if right else "bad", "clock", f"{now:%Y-%m-%d %H:%M} UTC", mend),
+        Finding("ok" if right else "bad", "clock", f"{now:%Y-%m-%d %H:%M} UTC", mend),
     ]
 
 
-def _disk(folder: Path) -> dict[str, Any]:
+def _disk(folder: Path) -> Finding:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         text = f"{folder} cannot be looked at: {error.strerror}"
-        return _finding("bad", "disk", text, "look at `data_dir`, and who may enter it")
+        return Finding("bad", "disk", text, "look at `data_dir`, and who may enter it")
     good = free > _LOW_DISK
     mend = None if good else "make room, or choose another `data_dir`"
-    return _finding("ok" if good else "bad", "disk", f"{size(free)} free at {folder}", mend)
-
-
-def _finding(level: str, subject: str, text: str, mend: str | None) -> dict[str, Any]:
-    return {"level": level, "subject": subject, "text": text, "mend": mend}
+    return Finding("ok" if good else "bad", "disk", f"{size(free)} free at {folder}", mend)

@@ -95,7 +95,7 @@ def _source(loaded: Loaded, name: str, clock: Clock) -> Any:
     settings = loaded.settings.sources.get(name)
     if settings is None:
         known = ", ".join(loaded.settings.sources)
-        raise PollerError(f"no source named {name} in {loaded.path}", hint=f"known: {known}")
+        raise ConfigError([f"no source named {name} in {loaded.path}"], hint=f"known: {known}")
     prepare_folder(loaded.settings.data_dir)
     source = BUILDERS[settings.type](name, settings, source_context(loaded, clock, NoMemory()))
     if not (isinstance(source, ByDevice) or hasattr(source, "login")):

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from itertools import zip_longest
 from typing import TextIO
 
+from poller.web.qrcode import as_squares
+
 #: Light squares around the code; without them it is not found on a dark terminal.
 _BORDER = 2
 #: Of the 256 fixed colours, which no theme changes: black on white.
@@ -18,9 +20,7 @@ _BLOCKS = {(0, 0): " ", (1, 0): "▀", (0, 1): "▄", (1, 1): "█"}
 
 def qr_code(text: str) -> list[str]:
     """Lines to print, all of the same width."""
-    import segno
-
-    rows = [tuple(row) for row in segno.make(text, error="l", micro=False).matrix_iter(border=_BORDER)]
+    rows = as_squares(text, _BORDER)
     blank = (0,) * len(rows[0])
     return [
         _PAINT + "".join(_BLOCKS[pair] for pair in zip(above, below, strict=True)) + _PLAIN

@@ -35,6 +35,9 @@ MyBMW: `poller login` takes
   refresh token   {token}
   captcha token   any text, each once
 """
+_CARDATA_INIT = """\
+A configuration for it: poller init --simulated {url}{prefix} {stream}
+"""
 _CARDATA_TABLE = """\
 [sources.home]
 type       = "cardata"
@@ -190,9 +193,9 @@ def _announce(url: str, stream: str, story: Sequence[str], *, automatic: bool) -
         "password": PASSWORD, "token": REFRESH_TOKEN,
         "automatic": ", or wait: it allows by itself" if automatic else ' and press "Allow"',
     }  # fmt: skip
-    logins = (_CARDATA_LOGIN, _MYBMW_LOGIN) if stream else (_MYBMW_LOGIN,)
+    logins = (_CARDATA_LOGIN, _MYBMW_LOGIN, _CARDATA_INIT) if stream else (_MYBMW_LOGIN,)
     tables = (_CARDATA_TABLE, _MYBMW_TABLE) if stream else (_MYBMW_TABLE,)
-    which = "For config.toml, one of them or both:\n" if stream else "For config.toml:\n"
+    which = "Or in a config.toml of your own, one of them or both:\n" if stream else "For config.toml:\n"
     typer.echo("\n".join(part.format(**values) for part in (_ADDRESS, *logins, which, *tables)))
     if story:
         typer.echo("\n".join(story))

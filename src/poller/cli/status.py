@@ -18,7 +18,7 @@ from poller.runtime.status import Failure, QuotaStatus, Silence, StreamStatus
 from poller.vehicle.records import parse_time
 from poller.web.channels import quota_lines, silence_words, stream_lines
 from poller.web.display import ago, since, size, span
-from poller.web.readiness import LOGIN_NOTICE
+from poller.web.readiness import ends_soon
 
 #: Times to come within this are shown without their day.
 _SOON = timedelta(hours=12)
@@ -68,7 +68,7 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         state = source["state"].replace("_", " ")
         yield f"source {source['name']} ({source['kind']}): {state}, last answer {last}{next_poll}"
         yield from _channels(source, now)
-        yield from _silences(source, report)
+        yield from _silences(source, report, now)
         yield from _trouble(source, report)
     for sink in report["sinks"]:
         yield f"sink {sink['name']} ({sink['kind']}): {_sink(sink, now, running=report['running'])}"
@@ -85,9 +85,9 @@ def _vehicle(vehicle: dict[str, Any], now: datetime) -> str:
 def _channels(source: dict[str, Any], now: datetime) -> Iterator[str]:
     """Login, quota and stream, a line each, where the source has them."""
     if source["login_expires_at"]:
-        left = since(now, parse_time(source["login_expires_at"]))
-        renew = f": renew it with `poller login {source['name']}`" if left < LOGIN_NOTICE else ""
-        yield f"  login: good for {span(left)}{renew}"
+        ends = parse_time(source["login_expires_at"])
+        renew = f": renew it with `poller login {source['name']}`" if ends_soon(ends, now) else ""
+        yield f"  login: good for {span(since(now, ends))}{renew}"
     if source["quota"]:
         quota: QuotaStatus = _read(QuotaStatus, source["quota"])
         yield "  " + "; ".join(f"{label}: {text}" for label, text in quota_lines(quota, now, _clock(now)))
@@ -96,12 +96,12 @@ def _channels(source: dict[str, Any], now: datetime) -> Iterator[str]:
         yield "  " + "; ".join(f"{label}: {text}" for label, text in stream_lines(stream, now, _clock(now)))
 
 
-def _silences(source: dict[str, Any], report: dict[str, Any]) -> Iterator[str]:
+def _silences(source: dict[str, Any], report: dict[str, Any], now: datetime) -> Iterator[str]:
     """Why there is nothing new, unless a reason at the top has said it."""
     for raw in source["silences"]:
         silence: Silence = _read(Silence, raw)
         if not any(silence.message in reason for reason in report["reasons"]):
-            yield f"  {silence_words(silence)}"
+            yield f"  {silence_words(silence, now)}"
             if silence.hint:
                 yield f"    → {silence.hint}"
 

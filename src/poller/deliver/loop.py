@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+from poller.deliver.ahead import Ahead
 from poller.deliver.pace import REJECTIONS_IN_A_ROW, SUSPECT_AFTER, Pace, Streak
 from poller.errors import (
     BatchRefused,
@@ -85,6 +86,7 @@ class Delivery:
         self._metrics = metrics
         self._log = log.get("deliver", sink=name)
         self._answer_within = answer_within
+        self._ahead = Ahead(self._peek)
         self._busy = asyncio.Lock()
         self._news = asyncio.Event()
         self._pace = Pace(settings.batch_size, jitter)
@@ -109,13 +111,16 @@ class Delivery:
         Cancel it when the grace is over: what the sink had not confirmed stays in the journal.
         """
         longest = ROUND * self._clock.rate
-        while not stop.is_set():
-            self._news.clear()
-            pause = await self._turn()
-            if pause is None:
-                await wait_for_any((stop, self._news), self._clock, longest)
-            else:
-                await wait(stop, self._clock, min(pause, longest))
+        try:
+            while not stop.is_set():
+                self._news.clear()
+                pause = await self._turn()
+                if pause is None:
+                    await wait_for_any((stop, self._news), self._clock, longest)
+                else:
+                    await wait(stop, self._clock, min(pause, longest))
+        finally:
+            self._ahead.forget()
 
     async def drain(self, patience: float = PATIENCE) -> bool:
         """Deliver what is pending now, also while `run` runs; True if nothing is left.
@@ -126,6 +131,7 @@ class Delivery:
             if pause > BREATH:
                 patience -= pause
             if patience < 0:
+                self._ahead.forget()
                 return False
             await self._clock.sleep(pause)
         return True
@@ -164,6 +170,8 @@ class Delivery:
                 self._fail("internal", f"unexpected {type(error).__name__}", "a bug: see the log", up=False)
                 self._resume_in(self._pace.failed(self._sent(), blameless=False))
                 raise
+            if pause:
+                self._ahead.forget()  # it would be stale by then
             self._resume_in(pause or 0.0)
             return pause
 
@@ -188,12 +196,7 @@ class Delivery:
     async def _next_work(self) -> _Work | None:
         """Marked dead letters first, then the queue; a single record while the sink is held."""
         limit = 1 if self._status.held else self._pace.size
-        batch = await self._journal.peek(
-            self.name,
-            limit=limit,
-            kinds=self._settings.kinds or None,
-            only_changes=self._settings.only == "changes",
-        )
+        batch = await self._ahead.next(limit)
         if batch.letters and (letters := await self._journal.retries(self.name, limit=limit)):
             again = [letter.record for letter in letters if letter.record is not None]
             return _Work(again, partial(self._settle_letters, letters), queued=False)
@@ -203,10 +206,20 @@ class Delivery:
         records = [queued.record for queued in fresh]
         return _Work(records, partial(self._settle_batch, batch, fresh), queued=True, last=batch.last)
 
+    async def _peek(self, limit: int, after: int | None) -> Batch:
+        return await self._journal.peek(
+            self.name,
+            limit=limit,
+            kinds=self._settings.kinds or None,
+            only_changes=self._settings.only == "changes",
+            after=after,
+        )
+
     def _expired(self, record: Record) -> bool:
         """Whether the owner wants it no more; what is sent again on purpose never expires."""
-        age = (self._clock.now() - record.received_at).total_seconds()
-        return 0 < self._settings.max_age < age and not record.replayed
+        if not self._settings.max_age or record.replayed:
+            return False
+        return (self._clock.now() - record.received_at).total_seconds() > self._settings.max_age
 
     async def _deliver(self, work: _Work) -> Settlement | None:
         """What the sink made of it; None: it wants fewer at once."""
@@ -261,6 +274,8 @@ class Delivery:
         through = batch.through if whole else sent[settlement.done - 1].seq
         rejected = [Rejected(sent[at].record, reason) for at, reason in settlement.rejected.items()]
         settled = await self._journal.settle(self.name, since=batch.since, through=through, rejected=rejected)
+        if settled:
+            self._ahead.settled(through)
         passed = sum(queued.seq <= through for queued in batch.records)
         if settled and (expired := passed - settlement.done):
             self._metrics.dropped.labels(self.name).inc(expired)

@@ -157,9 +157,11 @@ class Journal(Protocol):
         limit: int,
         kinds: Collection[str] | None = None,
         only_changes: bool = False,
+        after: int | None = None,
     ) -> Batch:
         """Up to `limit` records after the sink's cursor, oldest first; the cursor stays.
 
+        `after`: look from there on instead, as if the cursor stood there already.
         A record that cannot be read any more is passed over and becomes a dead letter.
         """
         ...

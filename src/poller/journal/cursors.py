@@ -49,11 +49,13 @@ def peek(
     kinds: Collection[str] | None,
     *,
     only_changes: bool,
+    after: int | None = None,
 ) -> Seen:
-    """Up to `limit` records after the sink's cursor, oldest first."""
+    """Up to `limit` records after the sink's cursor, or after another place; oldest first."""
     if limit < 1:
         raise ValueError("a peek is for one record at least")
-    since, replayed_to = position(db, sink)
+    cursor, replayed_to = position(db, sink)
+    since = cursor if after is None else after
     first = db.execute(SQL["first_after"], (since,)).fetchone()
     marked = bool(db.execute(SQL["letters_any_marked"], (sink,)).fetchone()[0])
     if first is None:

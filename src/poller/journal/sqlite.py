@@ -85,12 +85,13 @@ class SqliteJournal:
         limit: int,
         kinds: Collection[str] | None = None,
         only_changes: bool = False,
+        after: int | None = None,
     ) -> Batch:
         """Up to `limit` records after the sink's cursor; a broken one becomes a dead letter."""
 
         def look(db: sqlite3.Connection) -> cursors.Seen:
             held = self._reader.dictionaries
-            return cursors.peek(db, held, sink, limit, kinds, only_changes=only_changes)
+            return cursors.peek(db, held, sink, limit, kinds, only_changes=only_changes, after=after)
 
         seen = await self._read(look)
         for broken in seen.unreadable:

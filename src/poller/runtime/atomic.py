@@ -1,18 +1,24 @@
-"""Files that are whole or not there: temp file, fsync, rename, fsync of the folder."""
+"""Files that are whole or not there: temp file, fsync, rename, fsync of the folder.
+
+Names are plain strings here: a Path puts each name it ever had among Python's interned words, from
+where they go late (3.11) or never (3.12), and a name for every record adds up.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
 
 
-def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
+def write_atomic(path: Path | str, data: bytes, mode: int = 0o600) -> None:
     """Replace `path` with `data`; after return it survives power loss. OSError as the system has it.
 
     The folder must exist. A crash leaves the old file, or at worst a hidden ``.…tmp`` beside it.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    folder, name = os.path.split(path)
+    temporary = f"{folder or '.'}/.{name}.{secrets.token_hex(4)}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -20,14 +26,15 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
             os.fchmod(file.fileno(), mode)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        os.replace(temporary, path)  # noqa: PTH105 - see above
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)  # noqa: PTH108 - see above
         raise
-    sync_folder(path.parent)
+    sync_folder(folder or ".")
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path | str) -> None:
     """Make a rename or a new file in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

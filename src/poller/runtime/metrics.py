@@ -229,8 +229,8 @@ def _sources(status: DaemonStatus) -> Iterator[GaugeMetricFamily]:
 
 
 def _conditions(source: SourceStatus) -> set[Condition]:
-    """What a metered source says of itself; of others, what their last failure means."""
-    if source.quota is not None:
+    """What a source says of itself; where it says nothing, what its last failure means."""
+    if source.silences:
         return {silence.condition for silence in source.silences}
     condition = _MEANS.get(source.failure.reason) if source.failure and source.state != "ok" else None
     return {condition} if condition else set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from poller.errors import (
 )
 from poller.runtime import log
 from poller.runtime.clock import Clock, Until, wait_for_any
-from poller.runtime.status import Channels, Failure, SourceStatus
+from poller.runtime.status import Channels, Failure, Silence, SourceStatus
 from poller.schedule.backoff import BackOff
 from poller.sources.base import Attended, Memory, Source, Target
 from poller.vehicle.records import milliseconds, parse_time, rfc3339
@@ -78,6 +78,7 @@ class Rounds:
         self._idle = asyncio.Lock()
         self._backoff = BackOff()
         self._ends: Until | None = None
+        self._silences: Sequence[Silence] = ()
         self._logger = log.get("schedule", source=source.name)
         self._status = SourceStatus(
             name=source.name, kind=source.kind, state="starting", allowed_age=interval * ALLOWED_MISSES
@@ -180,6 +181,7 @@ class Rounds:
                 outcome = Outcome(error=unkept)
                 self._note(outcome)
             self._status = replace(self._status, last_duration=self._clock.monotonic() - started)
+            self._log_silences()
             return outcome
 
     async def _next_due(self, stop: asyncio.Event) -> None:
@@ -301,6 +303,17 @@ class Rounds:
         event = "login.required" if isinstance(error, LoginRequired) else "source.unavailable"
         self._logger.warning(event, reason=error.reason, error=error.message, hint=error.hint)
 
+    def _log_silences(self) -> None:
+        """Which of the five conditions have begun or ended since the last round."""
+        before, now = _named(self._silences), _named(self.status.silences)
+        for key, silence in now.items():
+            if key not in before:
+                level = self._logger.info if silence.condition == "car_quiet" else self._logger.warning
+                level("source.silent", **_whose(key), why=silence.message, hint=silence.hint)
+        for key in before.keys() - now.keys():
+            self._logger.info("source.silence_ended", **_whose(key))
+        self._silences = tuple(now.values())
+
     def _state(self, error: SourceError | None = None) -> State:
         if self._backoff.login_version is not None:
             return "login_required"
@@ -314,6 +327,16 @@ class Rounds:
 
     def _key(self, what: str) -> str:
         return f"{what}:{self._source.account}"
+
+
+def _named(silences: Sequence[Silence]) -> dict[tuple[str, str], Silence]:
+    """By condition and vehicle."""
+    return {(one.condition, one.vehicle): one for one in silences}
+
+
+def _whose(key: tuple[str, str]) -> dict[str, str]:
+    condition, vehicle = key
+    return {"condition": condition, **({"vehicle": vehicle} if vehicle else {})}
 
 
 def _time(raw: Any) -> datetime | None:

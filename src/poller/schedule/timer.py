@@ -60,12 +60,23 @@ class GridTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 has no ty
         return fire
 
 
-class Timer:
-    """Calls `mark` of each entry when it is due; entries are added before or after `start`."""
+def machine_time() -> datetime:
+    """The time that APScheduler reads by itself, whatever the poller's clock says."""
+    return datetime.now(UTC)
 
-    def __init__(self, clock: Clock, on_jump: Callable[[float], None]) -> None:
+
+class Timer:
+    """Calls `mark` of each entry when it is due; entries are added before or after `start`.
+
+    `machine` must agree with what APScheduler reads: its times are given on that clock.
+    """
+
+    def __init__(
+        self, clock: Clock, on_jump: Callable[[float], None], machine: Callable[[], datetime] = machine_time
+    ) -> None:
         self._clock = clock
         self._on_jump = on_jump
+        self._machine = machine
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._logger = log.get("schedule")
 
@@ -91,7 +102,7 @@ class Timer:
             job,
             GridTrigger(anchor, interval, self._clock),
             id=name,
-            next_run_time=datetime.now(UTC) + (due - now) / self._clock.rate,
+            next_run_time=self._machine() + (due - now) / self._clock.rate,
             misfire_grace_time=None,
             coalesce=True,
             max_instances=1,
@@ -108,7 +119,7 @@ class Timer:
         when: datetime | None = getattr(job, "next_run_time", None)
         if when is None:
             return None
-        return self._clock.now() + (when - datetime.now(UTC)) * self._clock.rate
+        return self._clock.now() + (when - self._machine()) * self._clock.rate
 
     def start(self) -> None:
         """Begin; needs the running loop."""
@@ -133,4 +144,4 @@ class Timer:
         self._logger.warning("clock.jumped", seconds=round(seconds))
         self._on_jump(seconds)
         for job in self._scheduler.get_jobs():
-            job.modify(next_run_time=datetime.now(UTC))
+            job.modify(next_run_time=self._machine())

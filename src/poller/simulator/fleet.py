@@ -35,6 +35,11 @@ def _pressures(front: int, rear: int) -> Mapping[Wheel, int]:
     return MappingProxyType(dict(zip(WHEELS, (front, front, rear, rear), strict=True)))
 
 
+def _there_and_back(leaves: float, place: str, returns: float) -> tuple[Stop, Stop]:
+    """There and home again, at those hours."""
+    return Stop(leaves, place), Stop(returns, "home")
+
+
 #: Commutes over the Dogger Bank; charges at night.
 MINI: Final = CarSpec(
     vin=MINI_VIN,
@@ -52,11 +57,11 @@ MINI: Final = CarSpec(
     fast_kilowatts=50,
     habits=Habits(
         zone="Europe/London",
-        workday=(Stop(7.3, "work"), Stop(17.0, "home")),
-        errand=(Stop(18.6, "shop"), Stop(19.3, "home")),
+        workday=_there_and_back(7.3, "work", 17.0),
+        errand=_there_and_back(18.6, "shop", 19.3),
         outings=(
-            (Stop(10.3, "shop"), Stop(12.2, "home")),
-            (Stop(11.0, "beach"), Stop(16.0, "home")),
+            _there_and_back(10.3, "shop", 12.2),
+            _there_and_back(11.0, "beach", 16.0),
             (Stop(9.5, "shop"), Stop(10.6, "home"), Stop(14.0, "friends"), Stop(18.5, "home")),
         ),
         far=(Stop(10.5, "lighthouse"), Stop(16.5, "far")),
@@ -96,9 +101,9 @@ X1: Final = CarSpec(
             Stop(17.5, "home"),
         ),
         outings=(
-            (Stop(9.5, "quay"), Stop(11.2, "home")),
-            (Stop(13.5, "east"), Stop(16.4, "home")),
-            (Stop(10.0, "island"), Stop(17.0, "home")),
+            _there_and_back(9.5, "quay", 11.2),
+            _there_and_back(13.5, "east", 16.4),
+            _there_and_back(10.0, "island", 17.0),
         ),
         far=(Stop(11.0, "harbour"), Stop(17.0, "far")),
         goes_out=0.7,
@@ -129,9 +134,9 @@ SALOON: Final = CarSpec(
     drive=Drive(liters_per_km=0.058, tank_liters=59),
     habits=Habits(
         zone="Europe/Stockholm",
-        workday=(Stop(7.6, "work"), Stop(16.6, "home")),
-        errand=(Stop(18.0, "shop"), Stop(19.0, "home")),
-        outings=((Stop(10.0, "shop"), Stop(11.5, "home")), (Stop(9.0, "cottage"), Stop(19.0, "home"))),
+        workday=_there_and_back(7.6, "work", 16.6),
+        errand=_there_and_back(18.0, "shop", 19.0),
+        outings=(_there_and_back(10.0, "shop", 11.5), _there_and_back(9.0, "cottage", 19.0)),
         far=(Stop(11.0, "harbour"), Stop(15.0, "far")),
         preheats=0.0,
     ),
@@ -167,9 +172,9 @@ GRAN_COUPE: Final = CarSpec(
     fast_kilowatts=150,
     habits=Habits(
         zone="Europe/Paris",
-        workday=(Stop(8.1, "work"), Stop(18.2, "home")),
-        errand=(Stop(19.2, "shop"), Stop(20.1, "home")),
-        outings=((Stop(10.0, "shop"), Stop(11.5, "home")), (Stop(9.5, "bay"), Stop(18.0, "home"))),
+        workday=_there_and_back(8.1, "work", 18.2),
+        errand=_there_and_back(19.2, "shop", 20.1),
+        outings=(_there_and_back(10.0, "shop", 11.5), _there_and_back(9.5, "bay", 18.0)),
         far=(Stop(11.0, "harbour"), Stop(18.0, "far")),
         works=0.7,
         journeys=6,

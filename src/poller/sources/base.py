@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -17,6 +17,8 @@ from poller.vehicle.snapshot import Snapshot
 __all__ = ["Answer", "Attended", "LoginState", "Memory", "NoMemory", "Source", "SourceContext", "Target"]
 
 Steering = Literal["left", "right"]
+#: Keeps, counts and shows what arrived and was not understood, and why. Raises JournalError.
+Quarantine = Callable[[Answer, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,18 @@ class NoMemory:
         """Forget it."""
 
 
+async def no_quarantine(_answer: Answer, _reason: str) -> None:
+    """As NoMemory."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourceContext:
     """What every source is built with.
 
     `directory`: the data directory; logins live in ``accounts/`` below it. `base`: the folder of
     the configuration file, from which its relative paths count. `timezone`: for times of day in
-    answers. `steering`: VIN → side, where the owner set it.
+    answers. `steering`: VIN → side, where the owner set it. `quarantine`: for a source that is fed
+    by push; what a poll could not understand goes there by itself.
     """
 
     clock: Clock
@@ -87,6 +94,7 @@ class SourceContext:
     base: Path
     timezone: tzinfo
     steering: Mapping[str, Steering] = field(default_factory=dict)
+    quarantine: Quarantine = no_quarantine
 
 
 @runtime_checkable

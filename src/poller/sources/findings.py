@@ -1,4 +1,4 @@
-"""What a source can say of itself when it is looked at on purpose: `poller doctor` and `descriptors`."""
+"""What a source can say of itself beside its polls: findings, descriptors, which way each value came."""
 
 from __future__ import annotations
 

@@ -94,7 +94,8 @@ class HttpClient:
             words = f"{self._who} could not be reached ({type(error).__name__})"
             raise NotSent(words, hint=_HINT) from error
         except (httpx.TimeoutException, TimeoutError) as error:
-            raise SourceUnavailable(f"{self._who} did not answer in time", reason="timeout") from error
+            words = f"{self._who} did not answer in time"
+            raise SourceUnavailable(words, hint=_HINT, reason="timeout") from error
         except httpx.RequestError as error:
             words = f"{self._who} broke off before the end of an answer ({type(error).__name__})"
             raise SourceUnavailable(words, hint=_HINT, reason="network") from error

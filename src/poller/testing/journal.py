@@ -100,14 +100,16 @@ class MemoryJournal:
         limit: int,
         kinds: Collection[str] | None = None,
         only_changes: bool = False,
+        after: int | None = None,
     ) -> Batch:
         """Up to `limit` records after the sink's cursor, oldest first; changes nothing."""
         if limit < 1:
             raise ValueError("a peek is for one record at least")
         cursor = self._cursor(sink)
-        through, found = cursor.position, []
+        since = cursor.position if after is None else after
+        through, found = since, []
         marked = any(letter.id in self._marked for (to, _), letter in self._letters.items() if to == sink)
-        for row in self._after(cursor.position):
+        for row in self._after(since):
             through = row.seq
             if (kinds is None or row.record.kind in kinds) and (row.changed or not only_changes):
                 replayed = row.record.replayed or row.seq <= cursor.replayed_to
@@ -115,7 +117,7 @@ class MemoryJournal:
                 if len(found) == limit:
                     break
         last = not any(self._after(through))
-        return Batch(found, cursor.position, through, last=last, letters=marked)
+        return Batch(found, since, through, last=last, letters=marked)
 
     async def settle(self, sink: str, *, since: int, through: int, rejected: Sequence[Rejected] = ()) -> bool:
         """Move the cursor from `since` to `through` and store dead letters; False if it is elsewhere."""

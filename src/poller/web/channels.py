@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from poller.runtime.status import Condition, QuotaStatus, Silence, StreamStatus
-from poller.web.display import ago
+from poller.web.display import ago, since, span
 
 #: Writes a time that is to come, or that an event had.
 When = Callable[[datetime], str]
@@ -19,6 +19,23 @@ _CONDITIONS: Mapping[Condition, str] = {
     "budget_spent": "calls spent",
     "stream_down": "stream down",
     "car_quiet": "car quiet",
+}
+#: What a call was for, as docs/sources/cardata.md has it.
+PURPOSES: Mapping[str, str] = {
+    "vehicles": "the list of vehicles",
+    "container": "the container",
+    "set-up": "first values",
+    "catch-up": "after a gap in the stream",
+    "identity": "what the car is",
+    "trip-end": "after a trip",
+    "charge-end": "after a charge",
+    "rest-only": "what only REST brings",
+    "polling": "instead of the stream",
+    "sessions": "charging sessions",
+    "charging-places": "charging places",
+    "tyres": "tyres",
+    "image": "the car's picture",
+    "doctor": "`poller doctor`",
 }
 _STATES = {
     "connecting": "connecting",
@@ -35,10 +52,16 @@ def condition_words(condition: Condition) -> str:
     return _CONDITIONS[condition]
 
 
-def silence_words(silence: Silence) -> str:
-    """The condition by name, whose it is, and the source's own words."""
+def silence_title(silence: Silence) -> str:
+    """The condition by name, and whose it is."""
     whose = f" ({silence.vehicle})" if silence.vehicle else ""
-    return f"{condition_words(silence.condition)}{whose}: {silence.message}"
+    return condition_words(silence.condition) + whose
+
+
+def silence_words(silence: Silence, now: datetime) -> str:
+    """Its title, for how long, and the source's own words; no time of day, which would want a time zone."""
+    lasting = f", for {span(since(silence.since, now))}" if silence.since is not None else ""
+    return f"{silence_title(silence)}{lasting}: {silence.message}"
 
 
 def quota_lines(quota: QuotaStatus, now: datetime, when: When) -> Iterator[Line]:
@@ -50,7 +73,7 @@ def quota_lines(quota: QuotaStatus, now: datetime, when: When) -> Iterator[Line]
         yield "next poll's call", when(quota.next_free_at)
     if quota.purposes:
         spent = sorted(quota.purposes.items(), key=lambda item: (-item[1], item[0]))
-        yield "spent in 24 h", ", ".join(f"{count} {purpose}" for purpose, count in spent)
+        yield "spent in 24 h", ", ".join(f"{PURPOSES.get(purpose, purpose)} {n}" for purpose, n in spent)
 
 
 def stream_lines(stream: StreamStatus, now: datetime, when: When) -> Iterator[Line]:

@@ -13,7 +13,8 @@ from poller.runtime.status import SourceStatus
 from poller.web.display import since, span
 from poller.web.known import Tone
 from poller.web.logins import Login
-from poller.web.readiness import LOGIN_NOTICE
+from poller.web.qrcode import as_svg
+from poller.web.readiness import ends_soon
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,10 @@ class Counter:
 
 def wants_login(source: SourceStatus, login: Login | None, now: datetime) -> bool:
     """Whether a human is needed at this source, soon, or is at it already."""
-    ends = source.login_expires_at
     return (
         source.state == "login_required"
         or (login is not None and login.source == source.name)
-        or (ends is not None and since(now, ends) < LOGIN_NOTICE)
+        or ends_soon(source.login_expires_at, now)
         or any(silence.condition == "refused" for silence in source.silences)
     )
 
@@ -61,23 +61,13 @@ def counter_of(source: SourceStatus, login: Login | None, now: datetime) -> Coun
         ["Open this address on your phone or here, see that it shows this code, and allow it:"],
         code=login.code.user_code,
         address=login.code.url_complete,
-        qr=qr_code(login.code.url_complete),
+        qr=as_svg(login.code.url_complete),
         left=span(since(now, login.code.expires_at)),
     )
 
 
 def _why(source: SourceStatus, now: datetime) -> str:
     ends = source.login_expires_at
-    if source.state != "login_required" and ends is not None and since(now, ends) < LOGIN_NOTICE:
+    if source.state != "login_required" and ends is not None and ends_soon(ends, now):
         return f"The login ends in {span(since(now, ends))}. A new one is made with a code, on any device."
     return "A login is made with a code, on any device."
-
-
-def qr_code(text: str) -> Markup:
-    """As SVG that needs no style of its own; black on white, for a phone sees no other on a dark page."""
-    import segno
-
-    drawn = segno.make(text, error="m", micro=False).svg_inline(
-        border=4, dark="#000", light="#fff", omitsize=True, svgclass=None, lineclass=None
-    )
-    return Markup(drawn)  # noqa: S704  # an address becomes squares, and nothing of it is left as text

@@ -28,7 +28,7 @@ def span(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     if minutes and hours < 6:
         return f"{hours} h {minutes} min"
-    return f"{hours} h" if hours < 48 else f"{hours // 24} days"
+    return f"{hours} h" if hours < 48 else f"{(hours + 12) // 24} days"
 
 
 def since(then: datetime, now: datetime) -> float:

@@ -24,7 +24,7 @@ from poller.runtime.status import (
 from poller.web.assets import links
 from poller.web.base import Daemon
 from poller.web.card import card_of
-from poller.web.channels import condition_words, quota_lines, stream_lines
+from poller.web.channels import quota_lines, silence_title, stream_lines
 from poller.web.counter import counter_of, wants_login
 from poller.web.display import Display, ago, since, size, span
 from poller.web.known import Known, Tone
@@ -44,8 +44,6 @@ _SOURCE_STATES: dict[str, tuple[str, Tone]] = {
     "blocked": ("refused by the maker", "bad"),
     "failing": ("failing", "warn"),
 }
-
-
 _SILENCE_TONES: dict[Condition, Tone] = {
     "refused": "bad",
     "no_network": "bad",
@@ -144,7 +142,8 @@ class Page:
                 for source in status.sources
                 if daemon.to_log_in(source.name) is not None and wants_login(source, login, status.now)
             ],
-            notes=[note for note in notes(status) if note not in verdict.problems],
+            # What is no fault stands at its source alone.
+            notes=[note for note in notes(status) if note.fault and note not in verdict.problems],
             cards=sorted(cards, key=lambda card: (card.title, card.slug)),
             sources=[self._source(source, status.now) for source in status.sources],
             sinks=[self._sink(sink, status.now) for sink in status.sinks],
@@ -155,29 +154,33 @@ class Page:
 
     def _source(self, source: SourceStatus, now: datetime) -> Station:
         state, tone = _SOURCE_STATES[source.state]
-        lines = [("last answer", ago(source.last_success_at, now) if source.last_success_at else "none yet")]
+        silences = [self._quiet(silence, now) for silence in source.silences]
+        if source.state == "ok" and silences:
+            state, tone = silences[0].label, silences[0].tone
+        # A stream answers nobody: the last poll has looked at what had come.
+        last = "last answer" if source.stream is None else "last look"
+        lines = [(last, ago(source.last_success_at, now) if source.last_success_at else "none yet")]
         if source.next_poll_at is not None:
             wait = (source.next_poll_at - now).total_seconds()
             lines.append(("next poll", f"in {span(wait)}" if wait > 0 else "now"))
         if source.consecutive_failures > 1:
             lines.append(("failed in a row", str(source.consecutive_failures)))
+        when = functools.partial(self._display.moment, now=now)
         if source.quota is not None:
-            lines += quota_lines(source.quota, now, functools.partial(self._display.moment, now=now))
+            lines += quota_lines(source.quota, now, when)
         if source.stream is not None:
-            lines += stream_lines(source.stream, now, functools.partial(self._display.moment, now=now))
+            lines += stream_lines(source.stream, now, when)
         if source.login_expires_at is not None:
             lines.append(("login good for", span(since(now, source.login_expires_at))))
         told = self._told(source.failure, now)
         if any(silence.message == told[0] for silence in source.silences):
             told = ("", "", "")
-        silences = [self._quiet(silence, now) for silence in source.silences]
         return Station(source.name, source.kind, state, tone, lines, *told, silences)
 
     def _quiet(self, silence: Silence, now: datetime) -> Quiet:
-        whose = f" ({silence.vehicle})" if silence.vehicle else ""
         return Quiet(
             silence.condition,
-            condition_words(silence.condition) + whose,
+            silence_title(silence),
             _SILENCE_TONES[silence.condition],
             silence.message,
             f"since {self._when(silence.since, now)}" if silence.since else "",

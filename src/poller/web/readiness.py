@@ -8,14 +8,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from poller.runtime.status import DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
+from poller.vehicle.thresholds import DAEMON, DAY
 from poller.web.channels import silence_words
 from poller.web.display import since, span
-
-#: A login that ends within this many seconds is worth a note.
-LOGIN_NOTICE = 4 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +75,20 @@ def unexplained(status: DaemonStatus) -> list[Problem]:
     told = [problem.text for problem in (*problems(status), *stumbling(status))]
     return [
         Problem(
-            f"source {source.name}", silence_words(silence), silence.hint, silence.condition != "car_quiet"
+            f"source {source.name}",
+            silence_words(silence, status.now),
+            silence.hint,
+            silence.condition != "car_quiet",
         )
         for source in status.sources
         for silence in source.silences
         if not any(silence.message in text for text in told)
     ]
+
+
+def ends_soon(ends: datetime | None, now: datetime) -> bool:
+    """Whether a login that ends then is worth a note."""
+    return ends is not None and since(now, ends) < DAEMON.login_days * DAY
 
 
 def stumbling(status: DaemonStatus) -> Iterator[Problem]:
@@ -174,12 +181,11 @@ def _journal(journal: JournalStatus) -> Iterator[Problem]:
 
 def _login_notice(source: SourceStatus, status: DaemonStatus) -> Iterator[Problem]:
     ends = source.login_expires_at
-    if ends is None or source.state == "login_required":
+    if ends is None or source.state == "login_required" or not ends_soon(ends, status.now):
         return
     left = since(status.now, ends)
-    if left < LOGIN_NOTICE:
-        text = f"the login ends in {span(left)}" if left else "the login has ended"
-        yield Problem(f"source {source.name}", text, f"renew it: `poller login {source.name}`")
+    text = f"the login ends in {span(left)}" if left else "the login has ended"
+    yield Problem(f"source {source.name}", text, f"renew it: `poller login {source.name}`")
 
 
 def _set_aside(journal: JournalStatus) -> Iterator[Problem]:

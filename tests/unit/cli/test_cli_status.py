@@ -31,7 +31,7 @@ SOURCE = SourceStatus(
     "ok",
     900,
     last_success_at=NOW - timedelta(minutes=2),
-    login_expires_at=NOW + timedelta(days=13),
+    login_expires_at=NOW + timedelta(days=14, seconds=-20),
     quota=QuotaStatus(50, 38, 10, 12, 8, NOW + timedelta(minutes=20), {"polling": 6, "set-up": 2}),
     stream=StreamStatus("connected", NOW - timedelta(hours=1), NOW - timedelta(minutes=12)),
 )
@@ -48,9 +48,9 @@ def test_quota_stream_and_login_have_a_line_each():
     text = told(SOURCE)
     assert text[0] == "All is well."
     at, since = ((NOW + timedelta(minutes=m)).astimezone().strftime("%H:%M") for m in (20, -60))
-    assert "  login: good for 13 days" in text
+    assert "  login: good for 14 days" in text
     calls = ("calls left: 38 of 50 (10 kept in reserve)", f"next poll's call: {at}")
-    assert "  " + "; ".join([*calls, "spent in 24 h: 6 polling, 2 set-up"]) in text
+    assert "  " + "; ".join([*calls, "spent in 24 h: instead of the stream 6, first values 2"]) in text
     assert f"  stream: connected since {since}; last message: 12 min ago" in text
 
 

@@ -50,6 +50,11 @@ def test_what_is_well_is_not_silent() -> None:
     assert silent(replace(SOURCE, state="ok", failure=Failure(NOW, "network", "one car of two"))) == []
 
 
+def test_of_a_metered_source_that_says_nothing_the_last_failure_tells() -> None:
+    source = replace(SOURCE, quota=QuotaStatus(50, 40), failure=Failure(NOW, "server", "…"))
+    assert silent(source) == ["no_network"]
+
+
 def test_a_metered_source_knows_better_than_its_last_failure() -> None:
     silences = [Silence("stream_down", "…"), Silence("car_quiet", "…")]
     source = replace(

@@ -29,7 +29,7 @@ def ago(minutes: float) -> datetime:
             {
                 "calls left": "38 of 50 (10 kept in reserve)",
                 "next poll's call": "14:20",
-                "spent in 24 h": "6 polling, 2 set-up",
+                "spent in 24 h": "instead of the stream 6, first values 2",
             },
         ),
         (QuotaStatus(50, 4, 10, next_free_at=ago(1)), {"calls left": "4 of 50 (4 kept in reserve)"}),
@@ -73,5 +73,19 @@ def test_the_stream(stream, said):
 def test_the_five_silences_are_told_apart():
     words = [condition_words(condition) for condition in get_args(Condition)]
     assert words == ["refused", "no network", "calls spent", "stream down", "car quiet"]
-    said = silence_words(Silence("car_quiet", "all works", vehicle="0000001"))
-    assert said == "car quiet (0000001): all works"
+
+
+@pytest.mark.parametrize(
+    ("silence", "said"),
+    [
+        (Silence("refused", "no login is stored"), "refused: no login is stored"),
+        (Silence("car_quiet", "all works", vehicle="0000001"), "car quiet (0000001): all works"),
+        (
+            Silence("car_quiet", "all works", since=ago(7 * 60), vehicle="0000001"),
+            "car quiet (0000001), for 7 h: all works",
+        ),
+    ],
+)
+def test_a_silence_is_named_with_whose_it_is_and_for_how_long(silence, said):
+    """A time of day would want a time zone, which /readyz does not have."""
+    assert silence_words(silence, NOW) == said

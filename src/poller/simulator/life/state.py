@@ -100,7 +100,7 @@ class State:
     @property
     def soc(self) -> float:
         """Exact percent of today's capacity; 0 for a car without a traction battery."""
-        return 100 * self.energy_kwh / self.capacity_kwh if self.capacity_kwh else 0.0
+        return _percent(self.energy_kwh, self.capacity_kwh)
 
 
 class Moment(NamedTuple):
@@ -131,7 +131,7 @@ class Moment(NamedTuple):
     @property
     def soc(self) -> float:
         """Exact percent of the capacity; 0 for a car without a traction battery."""
-        return 100 * self.energy_kwh / self.capacity_kwh if self.capacity_kwh else 0.0
+        return _percent(self.energy_kwh, self.capacity_kwh)
 
     def towards(self, later: Moment, at: int) -> Moment:
         """Between two moments what flows flows evenly; everything else stays as it was."""
@@ -154,3 +154,7 @@ _members = attrgetter(*Moment._fields)
 def moment_of(state: State) -> Moment:
     """The state now, for good."""
     return Moment._make(_members(state))
+
+
+def _percent(energy_kwh: float, capacity_kwh: float) -> float:
+    return 100 * energy_kwh / capacity_kwh if capacity_kwh else 0.0

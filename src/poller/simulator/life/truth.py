@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +120,18 @@ class Truth:
 def by_kind(records: Iterable[Record]) -> Truth:
     """Sorts records into their lists."""
     ordered = sorted(records, key=lambda record: record.end)
-    trips = tuple(r for r in ordered if isinstance(r, Trip))
+
+    def of(kind: type[T]) -> tuple[T, ...]:
+        return tuple(record for record in ordered if isinstance(record, kind))
+
     return Truth(
-        trips=trips,
-        charges=tuple(r for r in ordered if isinstance(r, Charge)),
-        drains=tuple(r for r in ordered if isinstance(r, Drain)),
-        preheats=tuple(r for r in ordered if isinstance(r, Preheat)),
-        refuels=tuple(r for r in ordered if isinstance(r, Refuel)),
-        left_open=tuple(r for r in ordered if isinstance(r, LeftOpen)),
-        messages=tuple(r for r in ordered if isinstance(r, Message)),
-        services=tuple(r for r in ordered if isinstance(r, Serviced)),
-        pumped=tuple(r for r in ordered if isinstance(r, Pumped)),
+        trips=of(Trip),
+        charges=of(Charge),
+        drains=of(Drain),
+        preheats=of(Preheat),
+        refuels=of(Refuel),
+        left_open=of(LeftOpen),
+        messages=of(Message),
+        services=of(Serviced),
+        pumped=of(Pumped),
     )

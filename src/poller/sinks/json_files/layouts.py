@@ -44,9 +44,12 @@ class SnapshotLayout:
 
     def write(self, records: Sequence[Rendered]) -> int:
         """Write the first record."""
-        path = record_file(self._root, records[0])
-        make_folders(path.parent, self._mode)
-        write_atomic(path, line_of(records[0]), self._mode)
+        path, line = record_file(self._root, records[0]), line_of(records[0])
+        try:
+            write_atomic(path, line, self._mode)
+        except FileNotFoundError:  # the day's first, or somebody tidied up
+            make_folders(Path(path).parent, self._mode)
+            write_atomic(path, line, self._mode)
         return 1
 
     def tidy(self, today: date) -> None:

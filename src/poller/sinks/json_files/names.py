@@ -21,24 +21,27 @@ _LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 
-def vehicle_folder(root: Path, record: Rendered) -> Path:
-    """``<root>/<vehicle>``; whatever a vehicle calls itself, it stays below `root`."""
-    return root / (_UNSAFE.sub("_", record["vehicle"]) or "_")
+def record_file(root: Path, record: Rendered) -> str:
+    """``<root>/<vehicle>/2026-11-21/20261121T140203.123Z-1a2b3c4d.json``; other kinds add ``-<kind>``.
 
-
-def record_file(root: Path, record: Rendered) -> Path:
-    """``<root>/<vehicle>/2026-11-21/20261121T140203.123Z-1a2b3c4d.json``; other kinds add ``-<kind>``."""
+    No Path, for the reason that `runtime.atomic` gives.
+    """
     received = parse_time(record["received_at"])
     stamp = f"{received:%Y%m%dT%H%M%S}.{received.microsecond // 1000:03}Z"
     kind = record["kind"]
     suffix = "" if kind == "snapshot" else f"-{_UNSAFE.sub('_', kind)}"
     name = f"{stamp}-{_UNSAFE.sub('_', record['id'][:8])}{suffix}.json"
-    return vehicle_folder(root, record) / f"{received:%Y-%m-%d}" / name
+    return f"{root}/{_folder_name(record)}/{received:%Y-%m-%d}/{name}"
 
 
 def day_file(root: Path, record: Rendered) -> Path:
     """``<root>/<vehicle>/2026-11-21.ndjson``, by the UTC day on which the answer was received."""
-    return vehicle_folder(root, record) / f"{parse_time(record['received_at']):%Y-%m-%d}.ndjson"
+    return root / _folder_name(record) / f"{parse_time(record['received_at']):%Y-%m-%d}.ndjson"
+
+
+def _folder_name(record: Rendered) -> str:
+    """Whatever a vehicle calls itself, its folder stays below `root`."""
+    return _UNSAFE.sub("_", record["vehicle"]) or "_"
 
 
 def packed(path: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,7 +14,7 @@ from poller.runtime import log
 from poller.runtime.clock import wait
 from poller.sources.base import LoginState, SourceContext
 from poller.sources.cardata import oauth
-from poller.sources.cardata.device_login import SPOILED, DeviceCode, DeviceLogin
+from poller.sources.cardata.device_login import DeviceCode, DeviceLogin
 from poller.sources.cardata.login_server import LoginServer, slowed_down, unclear
 from poller.sources.cardata.oauth import Refusal, Verdict
 from poller.sources.cardata.settings import CarDataSettings
@@ -36,8 +35,6 @@ _KEEP: Final = timedelta(days=1)
 _WARN_EVERY: Final = timedelta(days=1)
 _KEEP_LOOK, _KEEP_RETRY = 300.0, 900.0
 _BLOCK_PAUSE: Final = timedelta(hours=1)
-#: Codes that BMW's gateway spoils before we ask the human to come back later.
-_CODES: Final = 3
 
 
 class Auth:
@@ -85,6 +82,12 @@ class Auth:
         """Let a refresh in flight finish: cancelling it would lose the login. May be called twice."""
         await self._work.close(self._last_word)
         await self._server.close()
+
+    @property
+    def gcid(self) -> str:
+        """BMW's number of the account whose login is on disk; "" if there is none. Not to be shown."""
+        tokens = self._file.glance()
+        return "" if tokens is None else tokens.gcid
 
     def login_state(self) -> LoginState:
         """The login on disk, and when it ends if nobody refreshes it."""
@@ -304,21 +307,6 @@ class Auth:
         )
 
     # Logging in.
-
-    async def login(self, show: Callable[[DeviceCode], None]) -> Tokens:
-        """Log in: `show` gets the code, and a fresh one if BMW's gateway spoils it. Raises as its parts."""
-        for _ in range(_CODES - 1):
-            try:
-                return await self._login_once(show)
-            except LoginRequired as error:
-                if error.reason != SPOILED:
-                    raise
-        return await self._login_once(show)
-
-    async def _login_once(self, show: Callable[[DeviceCode], None]) -> Tokens:
-        code = await self.begin_login()
-        show(code)
-        return await self.finish_login(code)
 
     async def begin_login(self) -> DeviceCode:
         """Ask BMW for a code for the human. Raises LoginRequired, RateLimited, SourceUnavailable."""

@@ -11,7 +11,7 @@ from poller.sources.base import Steering
 from poller.sources.cardata import meanings as m
 from poller.sources.cardata import values as v
 from poller.sources.cardata.catalogue import CATALOGUE
-from poller.sources.cardata.state import CarState, Held
+from poller.sources.cardata.state import ODOMETER, CarState, Held
 
 BASIC_DATA: Final = "basicData"
 
@@ -120,8 +120,11 @@ class Car:
         return v.unit(held.unit) or (known.unit if known is not None else None) or fallback
 
     def _find_shown_unit(self) -> str | None:
+        """What the car says it shows; until it has, the unit in which it tells its odometer."""
         shown = (self.state.held.get(descriptor) for descriptor in SHOWN_UNIT)
-        units = (v.unit(held.value) for held in shown if held is not None)
+        units = [v.unit(held.value) for held in shown if held is not None]
+        odometer = self.state.held.get(ODOMETER)
+        units.append(v.unit(odometer.unit) if odometer is not None else None)
         return next((unit for unit in units if unit in ("km", "mi")), None)
 
     def _find_drive(self) -> tuple[bool, bool]:

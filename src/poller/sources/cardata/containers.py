@@ -31,6 +31,8 @@ from poller.vehicle.records import parse_time, rfc3339
 
 NAME: Final = "poller"
 MOST: Final = 10
+#: What the ledger notes of each call about it.
+PURPOSE: Final = "container"
 #: After so many tries in vain: each may cost two calls or more.
 _PAUSES: Final = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
 #: A container that vanishes is made anew once in this time.
@@ -155,7 +157,7 @@ class Containers:
 
     async def _settle(self, before: _Held) -> str:
         """Find or make a container, keep its id, and clear away the one it replaces."""
-        listed = containers_in(await self._client.containers())
+        listed = containers_in(await self._client.containers(purpose=PURPOSE))
         active = [entry for entry in listed if entry.get("state") == "ACTIVE"]
         ours = [e for e in active if e.get("name") == NAME and e["containerId"] not in before.bad]
         try:
@@ -181,7 +183,7 @@ class Containers:
             if full:
                 continue
             try:
-                body = await self._client.create_container(NAME, intent, descriptors)
+                body = await self._client.create_container(NAME, intent, descriptors, purpose=PURPOSE)
             except CarDataUnavailable as error:
                 if error.code not in DESCRIPTORS_REFUSED and error.reason != "server":
                     raise
@@ -195,7 +197,7 @@ class Containers:
     async def _clear_away(self, container: str) -> None:
         """Delete the one that was replaced; one that stays takes a place, nothing else."""
         try:
-            await self._client.delete_container(container, routine=True)
+            await self._client.delete_container(container, purpose=PURPOSE, routine=True)
         except SourceError as error:
             self._logger.warning("container.left", error=error.message)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
 
 from poller.errors import LoginRequired, SourceError, SourceUnavailable
 from poller.runtime.clock import Clock, Until
@@ -13,9 +12,6 @@ from poller.sources.cardata.login_server import LoginServer, slowed_down, unclea
 from poller.sources.cardata.oauth import Verdict
 from poller.sources.http import Reply
 from poller.sources.oauth import Grant, read_grant, understood
-
-#: The reason of a LoginRequired that a fresh code mends.
-SPOILED: Final = "login_spoiled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from poller.runtime.status import Failure
 from poller.sources.cardata.containers import Containers
 from poller.sources.cardata.garage import Garage
 from poller.sources.cardata.plan import Endpoint, PlannedCall
-from poller.sources.cardata.refusals import CONTAINER_GONE, NOTHING_THERE, Coded
+from poller.sources.cardata.refusals import CONTAINER_GONE, NOTHING_THERE, CarDataUnavailable, Coded
 from poller.sources.cardata.rest import CarDataClient, Pages, TokenGiver
 from poller.vehicle.privacy import short_vin
 
@@ -83,7 +83,7 @@ class Errands:
             try:
                 await self._make(call)
             except SourceError as error:
-                if isinstance(error, Coded) and error.code in NOTHING_THERE:
+                if _is_answer(call, error):
                     await self._garage.none_there(call.vin, call.endpoint)
                 elif await self._failed(call, error):
                     return
@@ -98,6 +98,17 @@ class Errands:
             if trouble is None or (_is_logins(trouble) and trouble.login != self._login()):
                 continue
             if _is_logins(trouble) or abs(now - trouble.at) < _STALE:
+                return trouble
+        return None
+
+    def failing(self, vin: str) -> Trouble | None:
+        """Why the last call for this vehicle's values failed, however long ago; None if it did not."""
+        for place in (_ACCOUNT, ("telematicData", vin)):
+            trouble = self._troubles.get(place)
+            if trouble is None or trouble.error.reason == "quota":
+                continue
+            # A login that only a human can renew has been renewed; BMW's gateway denies others too.
+            if isinstance(trouble.error, Coded) or not _is_logins(trouble) or trouble.login == self._login():
                 return trouble
         return None
 
@@ -190,6 +201,12 @@ class Errands:
         for mended in (_ACCOUNT, place):
             if self._troubles.pop(mended, None) is not None:
                 self._logger.info("call.recovered", what=mended[0] or None)
+
+
+def _is_answer(call: PlannedCall, error: SourceError) -> bool:
+    """Whether BMW says that it has nothing of the kind. When it refuses a token, it says CU-127 too."""
+    extra = call.endpoint not in ("mappings", "basicData", "telematicData")
+    return extra and isinstance(error, CarDataUnavailable) and error.code in NOTHING_THERE
 
 
 def _is_logins(trouble: Trouble) -> bool:

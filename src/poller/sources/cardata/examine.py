@@ -21,24 +21,26 @@ from poller.sources.cardata.features import coverage
 from poller.sources.cardata.garage import PRIMARY
 from poller.sources.cardata.ledger import Ledger
 from poller.sources.cardata.oauth import REST
+from poller.sources.cardata.portal import STREAM_CHOICE
 from poller.sources.cardata.probes import clock_ahead, connect, is_found
 from poller.sources.cardata.rest import CarDataClient, mappings_in
 from poller.sources.cardata.settings import CarDataSettings
-from poller.sources.cardata.stream_line import Broken, trust
+from poller.sources.cardata.stream_line import Broken, place, trust
 from poller.sources.cardata.stream_words import words
 from poller.sources.cardata.tokens import Tokens
 from poller.sources.findings import Examination, Finding, Level
 from poller.vehicle.privacy import short_vin
+from poller.vehicle.thresholds import DAEMON
 
 _PURPOSE: Final = "doctor"
 _MOST_CALLS: Final = 2
+#: Where an error does not say what mends it.
+_AGAIN: Final = "try again in a while; if it stays so, look for a newer poller, or report it"
 _NETWORK: Final = "look at this machine's network, its DNS and its firewall"
-_PORTAL: Final = "BMW's portal (your car, BMW CarData)"
-#: A login is refreshed every day: one that has so little left could not be for days.
-_LOGIN_SHORT: Final = timedelta(days=4)
 #: By how much the clock may be wrong: no harm; still good for tokens.
 _CLOCK_GOOD, _CLOCK_FAIR = timedelta(seconds=30), timedelta(minutes=4)
-_PORTS: Final = {"mqtts": 8883, "mqtt": 1883}
+#: After so long a listening, with something heard, what has not come is not ticked, or the car lacks it.
+_HEARD_ENOUGH: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class _Examiner:
         self._settings = parts.settings
         self._table = f"[sources.{parts.name}]"
         self._spent_before = self._spent()
+        #: Servers that were not reached: one finding says so, and they are asked no more.
+        self._unreached: set[str] = set()
 
     @property
     def calls(self) -> int:
@@ -105,6 +109,7 @@ class _Examiner:
         for url in (self._settings.auth_url, self._settings.api_url):
             host = urlsplit(url).hostname or ""
             if not await is_found(host):
+                self._unreached.add(url)
                 self._say("bad", "DNS", f"the name {host} is not found", _NETWORK)
                 return False
         self._say("ok", "DNS", "BMW's servers are found")
@@ -118,6 +123,7 @@ class _Examiner:
         try:
             ahead = await clock_ahead(self._settings.auth_url, clock)
         except SourceError as error:
+            self._unreached.add(self._settings.auth_url)
             self._say("bad", "login server", error.message, _NETWORK)
             return
         if ahead is None:
@@ -132,19 +138,19 @@ class _Examiner:
 
     async def _stream_answers(self) -> bool:
         """Whether somebody is there where the stream should be, and speaks TLS as we must."""
-        url = urlsplit(self._settings.stream_url)
-        if not url.hostname:
+        if not self._settings.stream_url:
             self._say("ok", "stream", "turned off in the settings: values come by REST alone")
             return False
         try:
             tls = trust(self._settings, self._parts.context.base)
-            version = await connect(url.hostname, url.port or _PORTS[url.scheme], tls)
+            host, port = place(self._settings.stream_url)
+            version = await connect(host, port, tls)
         except Broken as error:
             text, mend = words(error.cause, None, own=self._settings.own_broker, name=self._parts.name)
             self._say("bad", "stream", f"{text} ({error.detail})" if error.detail else text, mend)
             return False
         spoken = f"with {version.replace('TLSv', 'TLS ')}" if version else "without TLS"
-        self._say("ok", "stream", f"{url.hostname} answers {spoken}")
+        self._say("ok", "stream", f"{host} answers {spoken}")
         return True
 
     def _stream_stands(self) -> None:
@@ -166,11 +172,13 @@ class _Examiner:
             tokens = await self._parts.auth.fresh()
         except SourceError as error:
             self.login_required = isinstance(error, LoginRequired)
-            self._say("bad", "login", error.message, error.hint)
+            if self.login_required or not self._is_unreached(self._settings.auth_url, "login"):
+                self._say("bad", "login", error.message, error.hint or _AGAIN)
             return None
         left = tokens.refresh_expires_at - self._parts.context.clock.now()
-        text = f"good for {left.days} days, and renewed by itself"
-        short = left < _LOGIN_SHORT
+        text = f"good for {left / timedelta(days=1):.0f} days, and renewed by itself"
+        # It is refreshed every day: one that has so little left could not be for days.
+        short = left < timedelta(days=DAEMON.login_days)
         self._say("warn" if short else "ok", "login", text, self._parts.auth.login_hint if short else None)
         lacks = self._parts.auth.lacks(tokens)
         for lack in lacks:
@@ -188,14 +196,28 @@ class _Examiner:
             mend = "nothing needs doing: calls come free within a day; the stream goes on meanwhile"
             self._say("warn", "quota", text, mend)
 
+    def _is_unreached(self, url: str, subject: str) -> bool:
+        """Whether that server was not reached before; says so of what would be asked of it."""
+        if url not in self._unreached:
+            return False
+        self._say("warn", subject, f"not asked: {urlsplit(url).hostname} is not reached")
+        return True
+
+    def _not_given(self, subject: str, error: SourceError | JournalError) -> None:
+        """What the REST server did not give, and whether it was reached at all."""
+        if isinstance(error, SourceError) and error.reason in ("network", "timeout"):
+            self._unreached.add(self._settings.api_url)
+        self._say("bad", subject, error.message, error.hint or _AGAIN)
+
     async def _mappings(self) -> None:
-        try:
-            entries = mappings_in(await self._parts.client.mappings(purpose=_PURPOSE))
-        except (SourceError, JournalError) as error:
-            self._say("bad", "vehicles", error.message, error.hint)
+        if self._is_unreached(self._settings.api_url, "vehicles"):
             return
-        kinds = {str(entry["vin"]).upper(): str(entry.get("mappingType", "")) for entry in entries}
-        ours = any(kind.upper() == PRIMARY for kind in kinds.values())
+        try:
+            kinds = mappings_in(await self._parts.client.mappings(purpose=_PURPOSE))
+        except (SourceError, JournalError) as error:
+            self._not_given("vehicles", error)
+            return
+        ours = PRIMARY in kinds.values()
         # Somebody else's car in the account is no fault, unless it is the one that is wanted.
         otherwise: Level = "warn" if ours and not self._settings.vins else "bad"
         for vin in self._settings.vins or kinds:
@@ -209,7 +231,7 @@ class _Examiner:
         if kind is None:
             mend = f"look at `vins` under {self._table}, and with which BMW account you logged in"
             self._say("bad", subject, "not in this account", mend)
-        elif kind.upper() == PRIMARY:
+        elif kind == PRIMARY:
             self._say("ok", subject, "you are its PRIMARY user")
         else:
             text = f"mapped as {kind or 'unknown'}: BMW gives data to its PRIMARY user only"
@@ -217,13 +239,15 @@ class _Examiner:
             self._say(otherwise, subject, text, mend)
 
     async def _containers(self) -> None:
+        if self._is_unreached(self._settings.api_url, "container"):
+            return
         if self.calls >= _MOST_CALLS:
             self._say("ok", "container", f"not asked: {_MOST_CALLS} calls are spent already")
             return
         try:
             entries = containers_in(await self._parts.client.containers(purpose=_PURPOSE))
         except (SourceError, JournalError) as error:
-            self._say("bad", "container", error.message, error.hint)
+            self._not_given("container", error)
             return
         active = [entry for entry in entries if entry.get("state") == "ACTIVE"]
         there = f"{len(active)} of {MOST} in use"
@@ -246,8 +270,22 @@ class _Examiner:
         if not found.unserved:
             self._say("ok", subject, text)
             return
+        yet = f"nothing yet for: {'; '.join(found.unserved)}"
+        if not self._settings.stream_url:
+            self._say("ok", subject, f"{text} by REST alone; {yet}")
+            return
+        if not self._heard_enough():
+            self._say("ok", subject, f"{text} so far; {yet}. A parked car sends nothing: wait for a drive")
+            return
         mend = (
-            f"tick what the car has in {_PORTAL}, Configure data stream (`poller descriptors "
-            f"{self._parts.name}` lists it); it shows with the car's next report"
+            f"tick what the car has in {STREAM_CHOICE}; `poller descriptors {self._parts.name}` lists it, "
+            "and it shows with the car's next report"
         )
-        self._say("warn", subject, f"{text}; nothing yet for: {'; '.join(found.unserved)}", mend)
+        self._say("warn", subject, f"{text}; {yet}", mend)
+
+    def _heard_enough(self) -> bool:
+        """Whether the stream brought something, and has been there for so long that the rest is missed."""
+        stream = self._parts.channels.stream if self._parts.channels else None
+        if stream is None or not stream.connected or stream.since is None or stream.last_message_at is None:
+            return False
+        return self._parts.context.clock.now() - stream.since >= _HEARD_ENOUGH

@@ -5,26 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from poller.errors import JournalError, MalformedAnswer
 from poller.runtime import log
 from poller.runtime.clock import Clock
-from poller.sources.base import Answer, Memory
+from poller.sources.base import Answer, Memory, Quarantine
 from poller.sources.cardata.dossier import Dossier, dossier_of, ending
 from poller.sources.cardata.plan import Endpoint
 from poller.sources.cardata.rest import mappings_in
 from poller.sources.cardata.settings import KIND
-from poller.sources.cardata.state import CarState
+from poller.sources.cardata.state import MAX_BODY, CarState
+from poller.sources.cardata.stream_inbox import StreamMessage
 from poller.vehicle.records import milliseconds, parse_time, rfc3339
 
 PRIMARY: Final = "PRIMARY"
 #: Vehicles of which something is kept; an owner's broker can carry anything.
 MOST: Final = 50
+#: basicData of so many bytes is none: it is kept beside the car's state, and written with each message.
+_MAX_BASIC: Final = 64 * 1024
+#: A car that sends what nobody understands does so all day: one copy in an hour tells what it is.
+_QUARANTINE_PAUSE: Final = 3600.0
 #: BMW has refused a vehicle's data: it is left alone for so long.
 _BAR: Final = timedelta(days=1)
 #: An absence this short is a restart, not a gap to make good; we know when we last listened to one poll.
@@ -32,17 +36,6 @@ _BRIEF: Final = timedelta(minutes=10)
 #: Facts that are times.
 _TIMES: Final = ("mappings_at", "heard_until", "missed_until")
 _VIN: Final = re.compile(r"[A-Z0-9]{17}")
-
-
-class Message(Protocol):
-    """One message of the stream: whose, as received, and when."""
-
-    @property
-    def vin(self) -> str: ...  # noqa: D102  # see the class
-    @property
-    def body(self) -> bytes: ...  # noqa: D102
-    @property
-    def received_at(self) -> datetime: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +82,26 @@ class _Facts:
 class Garage:
     """Keeps facts and dossiers; what comes in is in the journal together with what it changes.
 
-    A cancelled or failed journalling leaves what is shown as it was. `malformed` counts messages that
-    were none, by what was wrong with them.
+    A cancelled or failed journalling leaves what is shown as it was. What was not understood is in the
+    journal like all else, and a copy of it in `quarantine`, where it is counted and seen.
     """
 
-    def __init__(self, name: str, account: str, *, memory: Memory, clock: Clock) -> None:
-        self.malformed: Counter[str] = Counter()
+    def __init__(
+        self, name: str, account: str, *, memory: Memory, quarantine: Quarantine, clock: Clock
+    ) -> None:
         self._name = name
         self._account = account
         self._key = f"cars:{account}"
         self._memory = memory
+        self._quarantine = quarantine
         self._clock = clock
         self._facts = _Facts()
         self._dossiers: dict[str, Dossier] = {}
         self._gap_seen: datetime | None = None
+        #: VIN → when a message about it came, while we run; (VIN, reason) → last quarantine, steadily.
+        self._heard: dict[str, datetime] = {}
+        self._set_aside: dict[tuple[str, str], float] = {}
+        self._turned_away = False
         self._lock = asyncio.Lock()
         self._logger = log.get("source", source=name)
 
@@ -128,6 +127,10 @@ class Garage:
     def dossier(self, vin: str) -> Dossier | None:
         """What is kept of a vehicle."""
         return self._dossiers.get(vin)
+
+    def heard_at(self, vin: str) -> datetime | None:
+        """When the stream last said anything of a vehicle, while we run."""
+        return self._heard.get(vin)
 
     def vins(self, wanted: Sequence[str]) -> list[str]:
         """The vehicles to show: the `wanted` ones, or all that the account has as PRIMARY.
@@ -155,27 +158,26 @@ class Garage:
 
     # What comes in.
 
-    async def take_messages(self, messages: Sequence[Message]) -> None:
+    async def take_messages(self, messages: Sequence[StreamMessage]) -> None:
         """Journal messages of the stream, then show what they say.
 
-        What is no such message is journalled and counted. Raises JournalError; taking them in once more
-        then changes nothing.
+        What is no vehicle's is left out; what cannot be understood is journalled with the rest, and put into
+        quarantine. Raises JournalError; taking them in once more then changes nothing.
         """
-        batches: dict[str, list[Message]] = {}
+        batches: dict[str, list[StreamMessage]] = {}
         for message in messages:
             batches.setdefault(message.vin.strip().upper(), []).append(message)
         for vin, batch in batches.items():
             known = vin in self._dossiers
             if not _VIN.fullmatch(vin) or (not known and len(self._dossiers) >= MOST):
-                self._count_malformed("it is no vehicle's", len(batch))
+                self._turn_away(batch)
                 continue
             async with self._lock:
                 await self._take_batch(vin, batch)
 
     async def take_mappings(self, body: bytes) -> None:
         """Which vehicles there are. Raises JournalError, SourceError if it is no such list."""
-        entries = mappings_in(body)
-        mappings = {entry["vin"].strip().upper(): str(entry.get("mappingType")).upper() for entry in entries}
+        mappings = dict(list(mappings_in(body).items())[:MOST])
         now = milliseconds(self._clock.now())
         async with self._lock:
             facts = replace(self._facts, mappings=mappings, mappings_at=now)
@@ -185,21 +187,17 @@ class Garage:
 
     async def take(self, vin: str, endpoint: Endpoint, bodies: Mapping[str, bytes]) -> None:
         """An answer about a vehicle. Raises JournalError; MalformedAnswer, once it is in the journal."""
-        now, error = milliseconds(self._clock.now()), None
+        now = milliseconds(self._clock.now())
+        answer = Answer(self._name, KIND, vin, now, dict(bodies))
         async with self._lock:
-            dossier = await self._dossier(vin)
-            dossier = replace(dossier, answered={**dossier.answered, endpoint: now})
-            if endpoint == "basicData":
-                dossier = replace(dossier, basic=bodies[endpoint])
-            elif endpoint == "telematicData":
-                try:
-                    state, _ = dossier.state.merge_rest(bodies[endpoint], now)
-                    dossier = replace(dossier, state=state)
-                except MalformedAnswer as malformed:
-                    error, dossier = malformed, await self._dossier(vin)
-            await self._keep(Answer(self._name, KIND, vin, now, dict(bodies)), dossier)
-        if error is not None:
-            raise error
+            before = await self._dossier(vin)
+            try:
+                after = _told(before, endpoint, bodies, now)
+            except MalformedAnswer as error:
+                await self._keep(answer, before)
+                await self._put_aside(answer, error.message)
+                raise
+            await self._keep(answer, replace(after, answered={**before.answered, endpoint: now}))
 
     async def none_there(self, vin: str, endpoint: Endpoint) -> None:
         """BMW has nothing of the kind, which is an answer too."""
@@ -234,20 +232,49 @@ class Garage:
             return False
         return heard_until is None or abs(gap_ended_at - heard_until) < _BRIEF
 
-    async def _take_batch(self, vin: str, batch: Sequence[Message]) -> None:
+    async def _take_batch(self, vin: str, batch: Sequence[StreamMessage]) -> None:
         before = await self._dossier(vin)
-        state = before.state
-        for message in batch:
-            try:
-                state, _ = state.merge_stream(message.body, message.received_at)
-            except MalformedAnswer as error:
-                self._count_malformed(error.message)
-        after = replace(before, state=state)
         last = milliseconds(max(message.received_at for message in batch))
-        ended = ending(before.car(), after.car(), last)
-        after = replace(after, ended=ended or before.ended)
-        bodies = {f"message-{number}": message.body for number, message in enumerate(batch, 1)}
-        await self._keep(Answer(self._name, KIND, vin, last, bodies), after)
+        after, spoiled = self._understood(before, batch, last)
+        await self._keep(_answer(self._name, vin, last, batch), after)
+        self._heard[vin] = last
+        for reason, messages in spoiled.items():
+            await self._put_aside(_answer(self._name, vin, last, messages), reason)
+
+    def _understood(
+        self, before: Dossier, batch: Sequence[StreamMessage], last: datetime
+    ) -> tuple[Dossier, Mapping[str, Sequence[StreamMessage]]]:
+        """The dossier with what the messages say; and those that say nothing, by what is wrong with them."""
+        state = before.state
+        spoiled: dict[str, list[StreamMessage]] = {}
+        try:
+            for message in batch:
+                try:
+                    state, _ = state.merge_stream(message.body, message.received_at)
+                except MalformedAnswer as error:
+                    spoiled.setdefault(error.message, []).append(message)
+            after = replace(before, state=state)
+            ended = ending(before.car(), after.car(), last)
+        except Exception as bug:
+            # A bug of ours must not cost the messages: at QoS 0 nobody sends them again.
+            self._logger.exception("message.unparsable")
+            return before, {f"internal error: {type(bug).__name__}": batch}
+        return replace(after, ended=ended or before.ended), spoiled
+
+    async def _put_aside(self, answer: Answer, reason: str) -> None:
+        """Into quarantine; what is there for good must be few, and small."""
+        now, place = self._clock.monotonic(), (answer.vin, reason)
+        at = self._set_aside.get(place)
+        small = sum(map(len, answer.bodies.values())) <= MAX_BODY
+        if small and (at is None or now - at >= _QUARANTINE_PAUSE):
+            await self._quarantine(answer, reason)
+            self._set_aside[place] = now
+
+    def _turn_away(self, batch: Sequence[StreamMessage]) -> None:
+        """More vehicles than anybody has."""
+        if not self._turned_away:
+            self._turned_away = True
+            self._logger.warning("message.turned_away", messages=len(batch), most_vehicles=MOST)
 
     async def _keep(self, answer: Answer, dossier: Dossier) -> None:
         """The only way in: the journal first."""
@@ -284,7 +311,19 @@ class Garage:
         with contextlib.suppress(JournalError):
             await self._memory.remember(self._key, facts.to_json())
 
-    def _count_malformed(self, what: str, count: int = 1) -> None:
-        if what not in self.malformed:
-            self._logger.warning("message.malformed", error=what)
-        self.malformed[what] += count
+
+def _answer(source: str, vin: str, received_at: datetime, batch: Sequence[StreamMessage]) -> Answer:
+    bodies = {f"message-{number}": message.body for number, message in enumerate(batch, 1)}
+    return Answer(source, KIND, vin, received_at, bodies)
+
+
+def _told(dossier: Dossier, endpoint: Endpoint, bodies: Mapping[str, bytes], now: datetime) -> Dossier:
+    """The dossier with what an answer says. Raises MalformedAnswer."""
+    if endpoint == "basicData":
+        if len(bodies[endpoint]) > _MAX_BASIC:
+            raise MalformedAnswer("it is too long")
+        return replace(dossier, basic=bodies[endpoint])
+    if endpoint == "telematicData":
+        state, _ = dossier.state.merge_rest(bodies[endpoint], now)
+        return replace(dossier, state=state)
+    return dossier

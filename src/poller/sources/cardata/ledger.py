@@ -2,6 +2,7 @@
 
 BMW counts 50 calls per account and day, and nobody knows whether the day is the UTC day or the last
 24 hours (facts section 2.10). A UTC day lies within 24 hours, so what keeps to those keeps to both.
+The account is the owner's at BMW, not the client: one that was made anew in the portal has no new calls.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ PROBE_PAUSE: Final = timedelta(hours=1)
 _LEAP: Final = timedelta(seconds=30)
 #: Where the journal says when and why it was begun.
 _BEGUN: Final = "journal:begun"
+#: Clients that one owner's calls are gathered from.
+_MOST_CLIENTS: Final = 10
+_UNREADABLE: Final = (ValueError, KeyError, TypeError, OverflowError)
 #: Beginnings that may have cost an earlier ledger; "new" is a first start.
 _LOSSES: Final = ("damaged", "vanished")
 
@@ -87,37 +91,68 @@ class _Block:
     probe: Call | None = None
 
 
-class Ledger:
-    """The calls of one account, under one key of the memory: one Ledger per account, whoever asks.
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What another client's ledger says: as kept, and read."""
 
+    kept: Mapping[str, Any]
+    calls: tuple[Call, ...]
+
+
+class Ledger:
+    """The calls of one client, under one key of the memory: one Ledger per client, whoever asks.
+
+    Those of other clients of the same owner, the ones before this or another table's, count as well once
+    a login has told whose the client is: see `belong_to`.
     While the process runs, the steady clock tells how old a call is, so that no jump of the wall
     clock frees one early; the wall clock is believed for the time that the process did not run.
     """
 
     def __init__(self, memory: Memory, account: str, clock: Clock, *, limit: int, reserve: int) -> None:
         self._memory = memory
-        self._key = f"ledger:{account}"
+        self._account = account
+        self._key = _key(account)
         self._clock = clock
         self._limit = limit
         self._reserve = min(reserve, limit)
         self._calls: tuple[Call, ...] = ()
         self._block: _Block | None = None
+        self._owner = ""
+        #: Of each other client of the owner, what its ledger says.
+        self._others: dict[str, _Page] = {}
         self._steady_zero: datetime | None = None
+        self._is_marked = False
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
         """Read what was spent; a ledger that was lost counts as spent until the next UTC day."""
         self._steady_zero = self._zero()
         kept = await self._memory.recall(self._key)
+        self._is_marked = await self._memory.recall(_mark(self._key)) is not None
         if kept is None:
             await self._take_loss_into_account()
-            return
-        try:
-            self._calls, self._block = self._read(kept)
-        except (ValueError, KeyError, TypeError, OverflowError):
-            self._lose(self._clock.now())
+        else:
+            try:
+                self._calls, self._block = self._read(kept)
+            except _UNREADABLE:
+                self._lose(self._clock.now())
         if self._cap_block():
             await self._save_if_possible()
+
+    async def belong_to(self, owner: str) -> None:
+        """BMW counts this client's calls with those of the owner's other clients; "": it is not known whose.
+
+        Cheap if that is known already. Raises JournalError.
+        """
+        if owner in ("", self._owner):
+            return
+        async with self._lock:
+            key = f"clients:{owner}"
+            clients = list((await self._memory.recall(key) or {}).get("accounts", ()))
+            if self._account not in clients:
+                await self._memory.remember(key, {"accounts": [*clients, self._account][-_MOST_CLIENTS:]})
+            self._owner, self._others = owner, {}
+            await self._read_others()
 
     def standing(self) -> Standing:
         """How the calls stand now; cheap, asks nobody."""
@@ -153,11 +188,12 @@ class Ledger:
         """
         async with self._lock:
             await self._note_leap()
+            await self._read_others()
             self._cap_block()
             self._refuse_if_spent(routine=routine)
             call = Call(self._clock.monotonic(), purpose, routine, vehicle)
             block = self._block
-            self._calls = (*self._counted(), call)
+            self._calls = (*self._recent(self._calls), call)
             if block is not None:
                 self._block = replace(block, probe=call)
             try:
@@ -211,13 +247,18 @@ class Ledger:
                 reason="quota",
             )
 
-    def _counted(self) -> tuple[Call, ...]:
+    def _counted(self) -> list[Call]:
+        """All that count, the oldest first."""
+        calls = [*self._calls, *(call for page in self._others.values() for call in page.calls)]
+        return sorted(self._recent(calls), key=lambda call: call.steady)
+
+    def _recent(self, calls: Sequence[Call]) -> list[Call]:
         now, window = self._clock.monotonic(), WINDOW.total_seconds()
-        return tuple(call for call in self._calls if now - call.steady < window)
+        return [call for call in calls if now - call.steady < window]
 
     def _free_at(self, *, routine: bool) -> datetime | None:
         """When a call of this sort may be made, by the count alone; None: now."""
-        counted = sorted(self._counted(), key=lambda call: call.steady)
+        counted = self._counted()
         ceiling = self._limit - self._reserve if routine else self._limit
         over = len(counted) - ceiling
         if over < 0:
@@ -250,6 +291,31 @@ class Ledger:
         begun = await self._memory.recall(_BEGUN) or {}
         if begun.get("why") in _LOSSES:
             self._lose(parse_time(begun["at"]))
+        elif self._is_marked:
+            # There was one: its row cannot be read any more.
+            self._lose(self._clock.now())
+
+    async def _read_others(self) -> None:
+        """Look what the owner's other clients have spent; what cannot be read says nothing."""
+        if not self._owner:
+            return
+        clients = (await self._memory.recall(f"clients:{self._owner}") or {}).get("accounts", ())
+        for account in clients:
+            kept = await self._memory.recall(_key(account)) if account != self._account else None
+            page = self._others.get(account)
+            # What has not changed keeps its age, whatever the wall clock did.
+            if kept is not None and (page is None or page.kept != kept):
+                with contextlib.suppress(*_UNREADABLE):
+                    calls, block = self._read(kept)
+                    self._others[account] = _Page(kept, calls)
+                    self._heed(block)
+
+    def _heed(self, block: _Block | None) -> None:
+        """BMW has refused another client of the owner's: it would refuse us too."""
+        if block is None or block.until <= self._clock.now():
+            return
+        if self._block is None or self._block.until < block.until:
+            self._block = block
 
     def _lose(self, at: datetime) -> None:
         until = _next_day(at)
@@ -280,7 +346,8 @@ class Ledger:
 
     async def _save(self) -> None:
         calls = [
-            [rfc3339(self._wall(call)), call.purpose, call.routine, call.vehicle] for call in self._counted()
+            [rfc3339(self._wall(call)), call.purpose, call.routine, call.vehicle]
+            for call in self._recent(self._calls)
         ]
         value: dict[str, Any] = {"calls": calls}
         if self._block is not None:
@@ -293,6 +360,9 @@ class Ledger:
         zero = self._zero()
         await self._memory.remember(self._key, value)
         self._steady_zero = zero
+        if not self._is_marked:
+            await self._memory.remember(_mark(self._key), {"at": rfc3339(self._clock.now())})
+            self._is_marked = True
 
     def _read(self, value: Mapping[str, Any]) -> tuple[tuple[Call, ...], _Block | None]:
         calls = tuple(
@@ -307,6 +377,15 @@ class Ledger:
             probe = Call(self._steady(parse_time(kept["probed_at"])), "probe", routine=False)
         by: BlockedBy = "lost" if kept["by"] == "lost" else "refused"
         return calls, _Block(parse_time(kept["until"]), by, probe)
+
+
+def _key(account: str) -> str:
+    return f"ledger:{account}"
+
+
+def _mark(key: str) -> str:
+    """Where it is noted that there is a ledger, in case that it cannot be read one day."""
+    return f"{key}:begun"
 
 
 def _midnight(now: datetime) -> datetime:

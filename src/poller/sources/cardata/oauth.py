@@ -12,6 +12,8 @@ from enum import Enum
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
+from poller.sources.cardata.portal import ACCESS, API_BOX, STREAM_BOX
+from poller.sources.device import EXPIRED, SPOILED
 from poller.sources.oauth import Unreadable, challenge, optional_text, random_text, read_object, seconds, text
 
 DEVICE_PATH: Final = "/gcdm/oauth/device/code"
@@ -24,8 +26,6 @@ SCOPES: Final = ("authenticate_user", OPENID, STREAM, REST)
 LOGIN_LIFETIME: Final = timedelta(days=14)
 #: What the server's "slow down" adds to the interval, in seconds.
 SLOWER: Final = 5.0
-#: Where a client and its subscriptions are, in the portal's words.
-PORTAL: Final = "BMW's portal (your car, BMW CarData, Technical access)"
 
 
 class Verdict(Enum):
@@ -165,22 +165,18 @@ def login_refusal(said: Verdict, source: str, error: str = "") -> Refusal:
             return Refusal(
                 f"the login was denied{what}",
                 f"if you refused it, {again} and allow it; if not, BMW's side is at fault, as it was for "
-                f"weeks in mid-2026: try later, then delete and create the client in {PORTAL}",
+                f"weeks in mid-2026: try later, then delete and create the client in {ACCESS}",
                 "login_denied",
             )
         case Verdict.EXPIRED:
-            return Refusal(
-                "the code was not entered in time", f"{again} and enter the new code", "login_expired"
-            )
+            return Refusal("the code was not entered in time", f"{again} and enter the new code", EXPIRED)
         case Verdict.SPOILED:
-            return Refusal(
-                "BMW's gateway failed, and the code with it", f"{again} for a fresh code", "login_spoiled"
-            )
+            return Refusal("BMW's gateway failed, and the code with it", f"{again} for a fresh code", SPOILED)
         case Verdict.CLIENT:
             return client_refusal(f"then {again}")
     return Refusal(
         f"BMW refused to begin or finish the login{what}",
-        f"look in {PORTAL} whether the client is there and both subscriptions are ticked; then {again}",
+        f"look in {ACCESS} whether the client is there and both subscriptions are ticked; then {again}",
         "login_refused",
     )
 
@@ -189,7 +185,7 @@ def client_refusal(then: str) -> Refusal:
     """The client id is unknown. `then`: what follows once it is mended."""
     return Refusal(
         "BMW does not know this client id (invalid_client)",
-        f"compare `client_id` with {PORTAL}: a new client needs a minute or two, a deleted one must be "
+        f"compare `client_id` with {ACCESS}: a new client needs a minute or two, a deleted one must be "
         f"created anew; {then}",
         "client_unknown",
     )
@@ -199,18 +195,18 @@ def lacks(scopes: Sequence[str], source: str, *, stream: bool) -> list[Lack]:
     """The scopes that are missing; `stream`: whether BMW's own stream is wanted."""
     again = f"wait a minute, then run `poller login {source}` again (a login keeps the scopes it began with)"
     subscriptions = {
-        REST: ("no REST call is allowed", "CarData API"),
-        STREAM: ("the stream is closed to us", "CarData Stream"),
+        REST: ("no REST call is allowed", API_BOX),
+        STREAM: ("the stream is closed to us", STREAM_BOX),
     }
     found = []
     for scope in (REST, STREAM) if stream else (REST,):
         if scope not in scopes:
             effect, box = subscriptions[scope]
-            hint = f'tick the subscription "{box}" in {PORTAL}, {again}'
+            hint = f'tick the subscription "{box}" in {ACCESS}, {again}'
             found.append(Lack(scope, f"the login lacks the scope {scope}: {effect}", hint))
     if stream and OPENID not in scopes:
         message = f"the login lacks the scope {OPENID}: the stream's password is missing"
-        hint = f"create a new client in {PORTAL}, set its `client_id`, {again}"
+        hint = f"create a new client in {ACCESS}, set its `client_id`, {again}"
         found.append(Lack(OPENID, message, hint))
     return found
 

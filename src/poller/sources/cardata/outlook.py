@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Final
 
 from poller.errors import LoginRequired, RateLimited, SourceError, SourceUnavailable
@@ -18,7 +19,7 @@ from poller.sources.cardata.oauth import REST
 from poller.sources.cardata.plan import Endpoint, Known, PlannedCall, StreamKnown, even_pace, pace, plan
 from poller.sources.cardata.refusals import CarDataLoginRequired, foreseen
 from poller.sources.cardata.settings import CarDataSettings
-from poller.sources.cardata.silence import CarHeard, Refusal, Situation, is_down, newest, silences
+from poller.sources.cardata.silence import CarHeard, Refusal, Situation, is_down, newest, silences, unstreamed
 from poller.vehicle.privacy import short_vin
 
 NOT_MAPPED: Final = "CU-104"
@@ -84,7 +85,7 @@ class Outlook:
         """
         if vin and self._works(vin):
             return None
-        trouble = self._errands.trouble(vin)
+        trouble = self._errands.trouble(vin) or self._errands.failing(vin)
         error = self._lost_login() or (None if trouble is None else trouble.error)
         if isinstance(error, LoginRequired):
             reason = SCOPE if error.reason == SCOPE else LoginRequired.reason
@@ -121,6 +122,7 @@ class Outlook:
         login, trouble = self._lost_login(), self._errands.trouble("")
         lacking = {lack.scope for lack in self._auth.lacking()}
         rest = login is None and REST not in lacking and not _denies(trouble)
+        failing = next(filter(None, map(self._errands.failing, vins)), None)
         own = self._settings.own_broker
         listens = stream is not None and (own or (login is None and lacking <= {REST}))
         return silences(
@@ -130,9 +132,10 @@ class Outlook:
                 works=any(self._works(vin) for vin in vins),
                 stream=stream,
                 rest=rest,
-                refused=self._refused(login, trouble, vins),
+                refused=self._refused(login, (trouble, failing), vins),
                 login_lost=not rest and not listens,
                 offline=trouble.failure if trouble and trouble.error.reason == "network" else None,
+                failing=failing.failure if failing and _is_rests(failing) else None,
                 cars=[self._heard(vin) for vin in vins],
             )
         )
@@ -178,15 +181,14 @@ class Outlook:
         return SourceUnavailable(silence.message, hint=silence.hint, reason=_REASONS[silence.condition])
 
     def _refused(
-        self, login: LoginRequired | None, trouble: Trouble | None, vins: Sequence[str]
+        self, login: LoginRequired | None, troubles: Sequence[Trouble | None], vins: Sequence[str]
     ) -> list[Refusal]:
         """What BMW refuses the account: its login, the token, scopes, the container."""
         found = [Refusal(lack.message, lack.hint) for lack in self._auth.lacking()]
         # Without a login a broker of the owner's is all that was wanted.
         if login is not None and (self._auth.login_state().version or not self._settings.own_broker):
             found.insert(0, Refusal(login.message, login.hint))
-        if trouble is not None and _denies(trouble):
-            found.append(_refusal(trouble))
+        found += [_refusal(one) for one in troubles if one is not None and _denies(one)]
         containers = (self._errands.refusal(vin) for vin in vins)
         return found + [_refusal(one) for one in containers if one and one.error.reason == "container"]
 
@@ -198,7 +200,17 @@ class Outlook:
         elif self._garage.not_ours(vin):
             error = foreseen(NOT_MAPPED)
             refused = Refusal(error.message, error.hint)
-        return CarHeard(short_vin(vin), newest(dossier.state) if dossier else None, refused)
+        if dossier is None:
+            return CarHeard(short_vin(vin), refused=refused)
+        return CarHeard(short_vin(vin), newest(dossier.state), refused, self._unstreamed(dossier))
+
+    def _unstreamed(self, dossier: Dossier) -> datetime | None:
+        """What REST has of this car, and the stream has kept from us since it is connected."""
+        stream, heard_at = self._stream(), self._garage.heard_at(dossier.vin)
+        if stream is None or not stream.connected or stream.since is None:
+            return None
+        # One message shows that the stream carries this car; the car decides what it sends.
+        return None if heard_at and heard_at >= stream.since else unstreamed(dossier.state, stream.since)
 
     def _known(self, vin: str) -> Known:
         dossier = self._garage.dossier(vin)
@@ -225,6 +237,12 @@ def _extras(dossier: Dossier) -> frozenset[Endpoint]:
 def _denies(trouble: Trouble | None) -> bool:
     """Whether REST takes no token, although the login can be refreshed."""
     return trouble is not None and isinstance(trouble.error, CarDataLoginRequired)
+
+
+def _is_rests(trouble: Trouble) -> bool:
+    """Whether nothing else says already why a call failed."""
+    told = isinstance(trouble.error, LoginRequired) or trouble.error.reason in ("container", "not_mapped")
+    return not told
 
 
 def _refusal(trouble: Trouble) -> Refusal:

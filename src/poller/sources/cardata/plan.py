@@ -46,8 +46,9 @@ STREAM_GONE: Final = timedelta(hours=2)
 _BY_CLOCK: Final = 0.8
 #: The stream must have held this long before what it missed is asked for.
 _STREAM_SETTLED: Final = timedelta(minutes=2)
-#: A call that failed is not made again before.
+#: A call that failed is not made again before; each failure doubles it, up to the longest.
 _AFTER_TRY: Final = timedelta(minutes=15)
+_AFTER_TRIES: Final = timedelta(hours=2)
 #: Time for the car's last report to reach BMW's server.
 _SETTLING: Final = timedelta(minutes=2)
 #: An end that was seen so long ago is news no more.
@@ -202,13 +203,13 @@ class _Desk:
         answered, tried = known.answered.get("telematicData"), _last(spent, TELEMATIC)
         if answered is None:
             return "set-up" if tried is None or self._on_pace(tried) else None
-        if tried is not None and self._age(tried) < _AFTER_TRY:
+        if tried is not None and self._age(tried) < _pause(answered, spent):
             return None
         if self._has_missed(known, answered):
             return "catch-up"
         if known.ended is not None and self._is_news(known.ended[1], answered):
             return "trip-end" if known.ended[0] == "trip" else "charge-end"
-        return self._by_time(max(answered, tried or answered))
+        return self._by_time(answered)
 
     def _has_missed(self, known: Known, answered: datetime) -> bool:
         since = self._stream.since
@@ -219,14 +220,14 @@ class _Desk:
     def _is_news(self, ended: datetime, answered: datetime) -> bool:
         return answered < ended + _SETTLING <= self._now <= ended + _NEWS
 
-    def _by_time(self, last: datetime) -> Purpose | None:
-        if not self._on_pace(last):
+    def _by_time(self, answered: datetime) -> Purpose | None:
+        if not self._on_pace(answered):
             return None
         stream = self._stream
         gone = not stream.up and stream.since is not None and self._age(stream.since) >= STREAM_GONE
         if gone or not stream.wanted:
             return "polling"
-        return "rest-only" if self._age(last) >= _REST_ONLY else None
+        return "rest-only" if self._age(answered) >= _REST_ONLY else None
 
     def _is_due(self, slow: _Slow, answered: datetime | None, spent: Sequence[Spent]) -> bool:
         if answered is not None and self._age(answered) < slow.keep:
@@ -243,6 +244,14 @@ class _Desk:
 
     def _spent(self, vehicle: str) -> list[Spent]:
         return [call for call in self._standing.calls if call.vehicle == vehicle]
+
+
+def _pause(answered: datetime, spent: Sequence[Spent]) -> timedelta:
+    """How long to wait after a try: BMW may be out of order for days, and the calls must outlast that."""
+    later = answered + timedelta(seconds=1)
+    failures = sum(call.purpose in TELEMATIC and call.at > later for call in spent)
+    doublings: int = min(max(failures - 1, 0), 10)
+    return min(_AFTER_TRY * (1 << doublings), _AFTER_TRIES)
 
 
 def _affordable(wanted: Sequence[PlannedCall], standing: Standing) -> tuple[PlannedCall, ...]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from poller.errors import LoginRequired, RateLimited, SourceError, SourceUnavailable
-from poller.sources.cardata.oauth import PORTAL
+from poller.sources.cardata.portal import ACCESS, API_BOX
 
 QUOTA: Final = "CU-429"
 #: The container is gone, or its id was never one.
@@ -158,7 +158,7 @@ def _spent(now: datetime, told: str) -> CarDataLimited:
 def _unsubscribed(told: str, login_hint: str) -> CarDataLoginRequired:
     return CarDataLoginRequired(
         f"the login is not allowed to read CarData{told}",
-        hint=f'tick the subscription "CarData API" in {PORTAL}, wait a minute, then {login_hint}',
+        hint=f'tick the subscription "{API_BOX}" in {ACCESS}, wait a minute, then {login_hint}',
         reason="scope",
     )
 

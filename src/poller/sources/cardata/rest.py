@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
 from poller.errors import SourceError
-from poller.runtime.clock import Clock
+from poller.runtime.clock import Clock, Until
 from poller.sources.cardata.ledger import Ledger
 from poller.sources.cardata.refusals import (
     CONTAINER_DELETED,
@@ -29,6 +30,10 @@ from poller.vehicle.records import rfc3339
 #: Gives an access token; ``force``: another one than before, which BMW has refused.
 TokenGiver = Callable[[bool], Awaitable[str]]
 
+_VIN: Final = re.compile(r"[A-Za-z0-9]{17}")
+_LONGEST_TYPE: Final = 20
+#: A new token that BMW refused as well: it refuses us, not the token.
+_AFTER_DENIAL: Final = timedelta(hours=3)
 #: More pages than a sane answer has; each costs a call.
 _MOST_PAGES: Final = 20
 
@@ -59,10 +64,11 @@ class CarDataClient:
     """Asks one account's CarData; bodies come back exactly as received. Nothing is tried twice in secret.
 
     Every call costs one of the day's, but one that reached nobody; a token that BMW does not take is
-    replaced once, which costs another call. Each raises RateLimited before anything is sent when the
-    ledger has nothing left for it, JournalError if the ledger cannot be written, SourceUnavailable if
-    BMW did not answer, and one of `refusals` if it refused. `routine` calls leave the reserve alone;
-    `purpose` is what the ledger notes, the endpoint's name unless told.
+    replaced once, which costs another call, and not again for some hours where that was in vain. Each
+    raises RateLimited before anything is sent when the ledger has nothing left for it, JournalError if
+    the ledger cannot be written, SourceUnavailable if BMW did not answer, and one of `refusals` if it
+    refused. `routine` calls leave the reserve alone; `purpose` is what the ledger notes, the endpoint's
+    name unless told.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class CarDataClient:
         self._token = token
         self._ledger = ledger
         self._clock = clock
+        self._denied: Until | None = None
         self._http = HttpClient("BMW CarData", limits or Limits())
 
     async def open(self) -> None:
@@ -204,8 +211,12 @@ class CarDataClient:
 
     async def _ask(self, request: _Request) -> Reply:
         reply = await self._pay_and_send(request, await self._token(False))
-        if needs_token(reply.status, reply.body):
+        if needs_token(reply.status, reply.body) and (
+            self._denied is None or self._denied.reached(self._clock)
+        ):
             reply = await self._pay_and_send(request, await self._token(True))
+            in_vain = needs_token(reply.status, reply.body)
+            self._denied = Until.told(self._clock.now() + _AFTER_DENIAL, self._clock) if in_vain else None
         code = code_of(reply.body)
         if 200 <= reply.status < 300 and code in ("", CONTAINER_DELETED):
             return reply
@@ -230,8 +241,8 @@ class CarDataClient:
         return reply
 
 
-def mappings_in(body: bytes) -> list[Mapping[str, Any]]:
-    """The entries of `mappings`, each with a ``vin``: an array, a bare object or a wrapper was seen.
+def mappings_in(body: bytes) -> dict[str, str]:
+    """VIN → mapping type, both in capitals: an array, a bare object or a wrapper was seen.
 
     Raises CarDataUnavailable if it is none of these.
     """
@@ -241,7 +252,13 @@ def mappings_in(body: bytes) -> list[Mapping[str, Any]]:
     entries = [raw] if isinstance(raw, dict) else raw
     if not isinstance(entries, list):
         raise CarDataUnavailable("BMW's list of vehicles was not understood", reason="malformed")
-    return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("vin"), str)]
+    return {
+        entry["vin"].strip().upper(): str(entry.get("mappingType") or "").upper()[:_LONGEST_TYPE]
+        for entry in entries
+        if isinstance(entry, dict)
+        and isinstance(entry.get("vin"), str)
+        and _VIN.fullmatch(entry["vin"].strip())
+    }
 
 
 def next_token_in(body: bytes) -> str | None:

@@ -126,4 +126,13 @@ class CarDataSettings(SourceSettings):
 
 def account_key(settings: CarDataSettings) -> str:
     """``cardata:<hash of the client id>``: the same after a rename of the table."""
-    return f"{KIND}:{hashlib.sha256(settings.client_id.encode()).hexdigest()[:12]}"
+    return f"{KIND}:{_hash(settings.client_id)}"
+
+
+def owner_key(gcid: str) -> str:
+    """``cardata:<hash of BMW's own number of the account>``; "" if it is not known."""
+    return f"{KIND}:{_hash(gcid)}" if gcid else ""
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from poller.runtime.status import Failure, Silence, StreamStatus
+from poller.sources.cardata.catalogue import CATALOGUE
 from poller.sources.cardata.ledger import Standing
 from poller.sources.cardata.plan import STREAM_GONE
 from poller.sources.cardata.state import CarState
@@ -22,6 +23,20 @@ QUIET: Final = timedelta(hours=6)
 _CONNECTING: Final = timedelta(minutes=2)
 #: Descriptors that bear the time at which BMW was asked, not the car's.
 _ASKED_AT: Final = "vehicle.powertrain.electric.battery.serviceDemand."
+#: Time for BMW to send by stream what it gives by REST, before that counts as missing.
+_ON_ITS_WAY: Final = timedelta(minutes=10)
+_TICK: Final = (
+    'if that goes on, choose the attributes under "Configure data stream" in BMW\'s portal (your car, BMW '
+    "CarData), for this car too; `poller descriptors` lists them"
+)
+_FEED: Final = (
+    "if that goes on, look whether the program that feeds your broker is connected to BMW, and whether "
+    "`stream_topic` is where it puts its messages"
+)
+_PARKED: Final = (
+    "nothing needs doing: a parked car is silent for days; locking or unlocking it wakes it. If it was "
+    "driven since, `poller doctor` looks why"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +50,15 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class CarHeard:
-    """One vehicle, by its short VIN: its newest value, and what BMW refuses for it."""
+    """One vehicle, by its short VIN: its newest value, and what BMW refuses for it.
+
+    `unstreamed_at`: when it reported what REST has told, and the stream, although connected, has not.
+    """
 
     vehicle: str
     newest_at: datetime | None = None
     refused: Refusal | None = None
+    unstreamed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +66,9 @@ class Situation:
     """How everything stands at `now`.
 
     `refused`: what BMW refuses the whole account: the login, a scope of it, a container; `login_lost`:
-    whether that leaves nothing. `offline`: REST's last call met no network. `rest`: whether REST may be
-    asked at all. `stream`: None if there is none by the settings. `works`: whether the stream is
+    whether that leaves nothing. `offline`: REST's last call met no network. `failing`: why it failed for
+    other reasons than those, and since when. `rest`: whether REST may be asked at all.
+    `stream`: None if there is none by the settings. `works`: whether the stream is
     connected, or REST has answered as lately as its pace allows.
     """
 
@@ -60,6 +80,7 @@ class Situation:
     refused: Sequence[Refusal] = ()
     login_lost: bool = False
     offline: Failure | None = None
+    failing: Failure | None = None
     cars: Sequence[CarHeard] = ()
 
 
@@ -74,8 +95,9 @@ def silences(situation: Situation) -> tuple[Silence, ...]:
     no_network = list(_no_network(situation))
     found += [*no_network, *_budget_spent(situation)]
     if not no_network:
-        found += _stream_down(situation)
-    return (*found, *_car_quiet(situation))
+        found += [*_rest_fails(situation), *_stream_down(situation)]
+    found += _stream_idle(situation)
+    return (*found, *_car_quiet(situation, all_well=not found))
 
 
 def newest(state: CarState) -> datetime | None:
@@ -84,6 +106,22 @@ def newest(state: CarState) -> datetime | None:
         held.timestamp or held.received_at
         for name, held in state.held.items()
         if not name.startswith(_ASKED_AT) and (held.timestamp is not None or held.via == "stream")
+    ]
+    return max(times, default=None)
+
+
+def unstreamed(state: CarState, since: datetime) -> datetime | None:
+    """The newest time at which the car measured what the stream, connected `since` then, should have brought
+    and REST has.
+    """
+    times = [
+        held.timestamp
+        for name, held in state.held.items()
+        if held.via == "rest"
+        and held.timestamp is not None
+        and (known := CATALOGUE.get(name)) is not None
+        and known.streamable
+        and since < held.timestamp <= held.received_at - _ON_ITS_WAY
     ]
     return max(times, default=None)
 
@@ -124,6 +162,15 @@ def _no_network(situation: Situation) -> Iterator[Silence]:
         yield Silence("no_network", failure.message, failure.hint, failure.at)
 
 
+def _rest_fails(situation: Situation) -> Iterator[Silence]:
+    """BMW's server is there, and gives nothing: with the stream at work nothing else would show it."""
+    failure, stream = situation.failing, situation.stream
+    if failure is not None:
+        goes_on = stream is not None and stream.connected
+        rest = "; the stream goes on, what only REST brings grows old" if goes_on else ""
+        yield Silence("no_network", failure.message + rest, failure.hint, failure.at)
+
+
 def _budget_spent(situation: Situation) -> Iterator[Silence]:
     standing = situation.standing
     if standing.routine_left > 0 or not situation.rest:
@@ -159,22 +206,39 @@ def _meanwhile(situation: Situation, stream: StreamStatus) -> str:
         return "nothing takes its place: REST cannot be asked"
     if situation.standing.routine_left <= 0:
         return "nothing takes its place: REST's calls are spent"
+    if situation.failing is not None:
+        return "nothing takes its place: REST fails too"
     gone = stream.since is not None and abs(situation.now - stream.since) >= STREAM_GONE
     if gone or stream.state == "refused":
         return "REST is polled in its place, as often as its calls allow"
     return "if that lasts for two hours, REST is polled in its place"
 
 
-def _car_quiet(situation: Situation) -> Iterator[Silence]:
+def _stream_idle(situation: Situation) -> Iterator[Silence]:
+    """Connected, and not what it should be: nobody may take that for a quiet car."""
+    stream = situation.stream
+    if stream is None or not stream.connected:
+        return
+    if stream.failure is not None:
+        yield Silence("stream_down", stream.failure.message, stream.failure.hint, stream.since)
+    for car in situation.cars:
+        if car.unstreamed_at is not None:
+            what = f"the car reported at {_written(car.unstreamed_at)}, and the stream brought nothing of it"
+            hint = _FEED if stream.own_broker else _TICK
+            yield Silence("stream_down", what, hint, car.unstreamed_at, car.vehicle)
+
+
+def _car_quiet(situation: Situation, *, all_well: bool) -> Iterator[Silence]:
     if not situation.works:
         return
+    works = "all works, and " if all_well else ""
     for car in situation.cars:
         since = car.newest_at
         if car.refused is None and since is not None and situation.now - since >= QUIET:
             yield Silence(
                 "car_quiet",
-                f"all works, and the car has sent nothing new since {_written(since)}",
-                "nothing needs doing: a parked car is silent for days; locking or unlocking it wakes it",
+                f"{works}the car has sent nothing new since {_written(since)}",
+                _PARKED,
                 since,
                 car.vehicle,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -12,7 +12,7 @@ from poller.errors import LoginRequired, SourceError, SourceUnavailable
 from poller.runtime import log
 from poller.runtime.clock import Clock
 from poller.runtime.status import Channels, StreamStatus
-from poller.sources.base import Answer, LoginState, SourceContext, Target
+from poller.sources.base import Answer, LoginState, Memory, SourceContext, Target
 from poller.sources.cardata import meanings as m
 from poller.sources.cardata.auth import Auth
 from poller.sources.cardata.car import BASIC_DATA, CHARGING_STATUS, LITERS, RANGE_ELECTRIC, SOC
@@ -23,16 +23,17 @@ from poller.sources.cardata.dossier import Dossier
 from poller.sources.cardata.errands import Errands
 from poller.sources.cardata.examine import Parts, examine
 from poller.sources.cardata.features import wanted
-from poller.sources.cardata.garage import Garage, Message
+from poller.sources.cardata.garage import Garage
 from poller.sources.cardata.ledger import Ledger
 from poller.sources.cardata.oauth import REST
 from poller.sources.cardata.outlook import NOT_MAPPED, SCOPE, Outlook
 from poller.sources.cardata.parse import STATE, origins, parse
 from poller.sources.cardata.refusals import foreseen
 from poller.sources.cardata.rest import CarDataClient
-from poller.sources.cardata.settings import KIND, CarDataSettings, account_key
+from poller.sources.cardata.settings import KIND, CarDataSettings, account_key, owner_key
 from poller.sources.cardata.state import LATITUDE, LONGITUDE, ODOMETER
 from poller.sources.cardata.stream import Stream
+from poller.sources.cardata.stream_inbox import OnMessages
 from poller.sources.findings import Examination, Wanted
 from poller.sources.http import Limits
 from poller.vehicle.privacy import short_vin
@@ -81,9 +82,12 @@ class FeedMaker(Protocol):
         clock: Clock,
         *,
         base: Path,
-        on_messages: Callable[[Sequence[Message]], Awaitable[None]],
+        on_messages: OnMessages,
+        memory: Memory,
     ) -> Feed:
-        """`auth` None: the broker is the owner's; `base`: the folder from which paths count."""
+        """`auth` None: the broker is the owner's; `base`: the folder from which paths count; `memory`: for
+        when it last connected.
+        """
         ...
 
 
@@ -122,7 +126,7 @@ class CarDataSource:
         self._containers = Containers(
             name, self.account, client=self._client, memory=memory, clock=clock, ladder=_ladder(settings)
         )
-        self._garage = Garage(name, self.account, memory=memory, clock=clock)
+        self._garage = Garage(name, self.account, memory=memory, quarantine=context.quarantine, clock=clock)
         self._errands = Errands(
             name,
             client=self._client,
@@ -136,7 +140,7 @@ class CarDataSource:
         if settings.stream_url:
             auth = None if settings.own_broker else self._auth
             take = self._garage.take_messages
-            self._feed = feed(name, settings, auth, clock, base=context.base, on_messages=take)
+            self._feed = feed(name, settings, auth, clock, base=context.base, on_messages=take, memory=memory)
         self._attended = False
         self._outlook = Outlook(
             settings,
@@ -158,6 +162,7 @@ class CarDataSource:
         await self._ledger.open()
         await self._containers.open()
         await self._garage.open()
+        await self._find_owner()
 
     async def close(self) -> None:
         """Let a refresh in flight finish, then drop connections; may be called twice."""
@@ -237,6 +242,7 @@ class CarDataSource:
     async def targets(self) -> Sequence[Target]:
         """The account's vehicles; which these are is asked once a week. Raises SourceError."""
         await self._ledger.watch_clock()
+        await self._find_owner()
         await self._note_stream()
         await self._errands.run(self._outlook.calls(""))
         vins = self._outlook.vins
@@ -278,10 +284,15 @@ class CarDataSource:
     async def _token(self, force: bool) -> str:  # noqa: FBT001  # as `rest.TokenGiver` has it
         """REST's access token. Raises SourceError, also where the login lacks the scope for it."""
         tokens = await self._auth.fresh(force=force)
+        await self._find_owner()
         for lack in self._auth.lacks(tokens):
             if lack.scope == REST:
                 raise LoginRequired(lack.message, hint=lack.hint, reason=SCOPE)
         return tokens.access_token
+
+    async def _find_owner(self) -> None:
+        """Whose calls are counted: a login tells, ours or one made beside us."""
+        await self._ledger.belong_to(owner_key(self._auth.gcid))
 
     def _stream(self) -> StreamStatus | None:
         """How the stream stands; None while nobody listens."""

@@ -28,6 +28,8 @@ LONGITUDE: Final = "vehicle.cabin.infotainment.navigation.currentLocation.longit
 MAX_BODY: Final = 1024 * 1024
 MAX_VALUE: Final = 16 * 1024
 MAX_UNKNOWN: Final = 200
+#: Characters of all of a car's texts together.
+MAX_TEXT: Final = 256 * 1024
 _MAX_NAME: Final = 200
 _MAX_UNIT: Final = 20
 
@@ -152,6 +154,7 @@ class CarState:
     def _merge(self, data: Mapping[str, Any], via: Via, received_at: datetime) -> tuple[CarState, bool]:
         held, left_out = dict(self.held), self.left_out
         room = MAX_UNKNOWN - len(self.unknown)
+        space = MAX_TEXT - sum(map(_length, held.values()))
         changed = False
         for name, entry in data.items():
             descriptor, new = clean(name), _held(entry, via, received_at)
@@ -163,6 +166,11 @@ class CarState:
             old = held.get(descriptor)
             new = _with_unit(descriptor, new, old)
             if old is None or _supersedes(new, old):
+                more = _length(new) - _length(old)
+                if more > max(space, 0):
+                    left_out += 1
+                    continue
+                space -= more
                 held[descriptor] = new
                 changed = True
         position = _paired(held.get(LATITUDE), held.get(LONGITUDE), self.position)
@@ -190,6 +198,10 @@ def _held(entry: object, via: Via, received_at: datetime) -> Held | None:
     if measured is not None and measured > received_at + _AHEAD:
         measured = None
     return Held(value, _unit(entry.get("unit")), measured, via, received_at)
+
+
+def _length(held: Held | None) -> int:
+    return len(held.value) if held is not None and isinstance(held.value, str) else 0
 
 
 def _as_text(value: dict[str, Any] | list[Any]) -> str | None:
@@ -289,10 +301,10 @@ def _degrees(half: Held, limit: int) -> int | float | None:
 def _object(body: bytes) -> dict[str, Any]:
     """A body as a JSON object whose every part can be stored. Raises MalformedAnswer."""
     if len(body) > MAX_BODY:
-        raise MalformedAnswer(f"it is too long: {len(body)} bytes")
+        raise MalformedAnswer("it is too long")
     value = v.read_json(body)
     if not isinstance(value, dict):
-        raise MalformedAnswer(f"it is no JSON object ({len(body)} bytes)")
+        raise MalformedAnswer("it is no JSON object")
     return value
 
 

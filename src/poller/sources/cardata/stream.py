@@ -7,23 +7,27 @@ waits to be stored.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from poller.errors import LoginRequired, RateLimited, SourceBlocked, SourceError
+from poller.errors import JournalError, LoginRequired, RateLimited, SourceBlocked, SourceError
 from poller.runtime import log
 from poller.runtime.clock import Clock, Until
 from poller.runtime.status import StreamStatus
-from poller.sources.cardata.settings import CarDataSettings
+from poller.sources.base import Memory, NoMemory
+from poller.sources.cardata.settings import CarDataSettings, account_key
 from poller.sources.cardata.stream_inbox import Inbox, OnMessages, StreamMessage
 from poller.sources.cardata.stream_line import Broken, Line, Version, trust
 from poller.sources.cardata.stream_login import StreamLogin, Visit, visit_bmw, visit_own
-from poller.sources.cardata.stream_policy import Course, State, StreamLimits, vin_of
+from poller.sources.cardata.stream_policy import Course, Ignored, State, StreamLimits, vin_of
 from poller.sources.cardata.stream_standing import StreamStanding
 from poller.sources.cardata.stream_words import Cause
+from poller.sources.texts import moment
+from poller.vehicle.records import rfc3339
 
 __all__ = ["Stream", "StreamLimits", "StreamLogin", "StreamMessage"]
 
@@ -45,6 +49,9 @@ class Stream:
     queued here when the process dies. So messages are handed on at once, and when too many wait because
     the journal cannot take them, the connection is closed, not left unread: a broker would drop messages
     without a word, and the connection too within a minute. As it is, the loss is a gap that is known.
+
+    When it last tried to connect is noted in `memory` before it tries: a program that is started again and
+    again does not connect each time.
     """
 
     def __init__(
@@ -56,9 +63,12 @@ class Stream:
         *,
         base: Path,
         on_messages: OnMessages,
+        memory: Memory | None = None,
         limits: StreamLimits | None = None,
     ) -> None:
         limits = limits or StreamLimits()
+        self._memory: Memory = memory or NoMemory()
+        self._key = f"stream:{account_key(settings)}"
         self._settings = settings
         self._own = settings.own_broker
         self._auth = None if self._own else auth
@@ -116,6 +126,7 @@ class Stream:
     # Connecting, again and again.
 
     async def _listen(self) -> None:
+        await self._recall_attempt()
         while True:
             await self._rest(0)
             version = self._login_version()
@@ -129,6 +140,22 @@ class Stream:
             except Broken as broken:
                 await self._recover(broken, visit)
 
+    async def _recall_attempt(self) -> None:
+        """When a process before us, or this one before a reload, tried last."""
+        now, at = self._clock.now(), None
+        try:
+            at = moment((await self._memory.recall(self._key) or {}).get("attempted_at"))
+        except JournalError:
+            at = now
+        if at is not None:
+            # A clock that was set back says no more than that it was not long ago.
+            self._attempted = self._clock.monotonic() - max(0.0, (now - at).total_seconds())
+
+    async def _note_attempt(self) -> None:
+        self._attempted = self._clock.monotonic()
+        with contextlib.suppress(JournalError):
+            await self._memory.remember(self._key, {"attempted_at": rfc3339(self._clock.now())})
+
     async def _introduce(self) -> Visit:
         if self._auth is None:
             return visit_own(self._settings, self._client_id)
@@ -140,7 +167,7 @@ class Stream:
         """One connection, until a fresher one is due. Raises Broken."""
         self._let_in = None
         tls = trust(self._settings, self._base)
-        self._attempted = self._clock.monotonic()
+        await self._note_attempt()
         line = Line(self._settings.stream_url, visit.introduction, self._version, tls, self._limits)
         await line.connect()
         self._let_in = self._clock.monotonic()
@@ -175,7 +202,8 @@ class Stream:
         else:
             self._inbox.put(StreamMessage(vin, body, self._standing.heard()))
 
-    def _ignore(self, reason: str) -> None:
+    def _ignore(self, reason: Ignored) -> None:
+        self._standing.ignored(reason)
         if reason not in self._ignored:
             self._ignored.add(reason)
             self._logger.warning("stream.message_ignored", reason=reason)

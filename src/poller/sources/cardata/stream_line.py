@@ -80,6 +80,12 @@ def trust(settings: CarDataSettings, base: Path) -> ssl.SSLContext | None:
     return context
 
 
+def place(url: str) -> tuple[str, int]:
+    """Host and port of a broker's address."""
+    address = urlsplit(url)
+    return address.hostname or "", address.port or _PORTS[address.scheme]
+
+
 class Line:
     """A connection made by `connect` and ended by `close`, used once."""
 
@@ -91,11 +97,11 @@ class Line:
         tls: ssl.SSLContext | None,
         limits: StreamLimits,
     ) -> None:
-        address = urlsplit(url)
+        host, port = place(url)
         five = version == "5"
         self._client = _Client(
-            address.hostname or "",
-            address.port or _PORTS[address.scheme],
+            host,
+            port,
             identifier=introduction.client_id,
             username=introduction.username,
             password=introduction.password,
@@ -166,11 +172,15 @@ class _Client(aiomqtt.Client):
     _in_thread = True
 
     def cut(self, entered: asyncio.Future[Any] | None = None) -> None:
-        """Close the socket if there is one. `entered`, and what is known of the end, counts as seen."""
+        """Close the socket if there is one. `entered`, and what the end was or will be, counts as seen."""
         self._client.disconnect()
         for future in (entered, self._connected, self._disconnected):
-            if future is not None and future.done() and not future.cancelled():
-                future.exception()
+            if future is None:
+                continue
+            if future.done():
+                _see(future)
+            else:  # the broker's last word may come after ours
+                future.add_done_callback(_see)
 
     def abandon(self, entering: asyncio.Future[Any]) -> None:
         """Nobody waits for the connection any more. The thread that opens it can be neither stopped nor
@@ -193,6 +203,12 @@ class _Client(aiomqtt.Client):
         if self._abandoned:
             raise ConnectionAbortedError  # before anything is said to the broker
         super()._on_socket_open(client, userdata, sock)
+
+
+def _see(future: asyncio.Future[Any]) -> None:
+    """Lest asyncio tells of an error that nobody looked at."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _largest(limits: StreamLimits) -> Properties:

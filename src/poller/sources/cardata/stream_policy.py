@@ -72,6 +72,8 @@ _PACES: Final[Mapping[Cause, Pace]] = {
 }
 
 State = Literal["kicked", "refused", "no_network", "waiting"]
+#: Why a message is not taken.
+Ignored = Literal["too_long", "no_vehicle"]
 _NO_NETWORK: Final = (Cause.DNS, Cause.UNREACHABLE, Cause.NO_ANSWER)
 #: An end that somebody brought about on the other side, in good order.
 _THROWN_OFF: Final = (Cause.CLOSED, Cause.TAKEN_OVER)

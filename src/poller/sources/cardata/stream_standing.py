@@ -8,7 +8,8 @@ from datetime import datetime
 from poller.runtime.clock import Clock
 from poller.runtime.log import Logger
 from poller.runtime.status import Failure, StreamStatus
-from poller.sources.cardata.stream_policy import State
+from poller.sources.cardata.stream_policy import Ignored, State
+from poller.sources.cardata.stream_words import ignored_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class StreamStanding:
         self._gap = gap
         self._status = StreamStatus("connecting", own_broker=own)
         self._last_message_at: datetime | None = None
+        self._ignored: Failure | None = None
         self._lossy = False
         self._gap_ended_at: datetime | None = None
         #: The last look while there was a subscription; None: there is none.
@@ -45,8 +47,11 @@ class StreamStanding:
 
     @property
     def status(self) -> StreamStatus:
-        """As the page shows it; `since`: connected, or not, for so long."""
-        return replace(self._status, last_message_at=self._last_message_at)
+        """As the page shows it; `since`: connected, or not, for so long. Connected, it has a failure while
+        nothing has come but what is not taken.
+        """
+        status = replace(self._status, last_message_at=self._last_message_at)
+        return replace(status, failure=self._ignored) if status.connected else status
 
     @property
     def gap_ended_at(self) -> datetime | None:
@@ -61,7 +66,15 @@ class StreamStanding:
     def heard(self) -> datetime:
         """A message came; gives its time."""
         self._last_message_at = self._clock.now()
+        self._ignored = None
         return self._last_message_at
+
+    def ignored(self, reason: Ignored) -> None:
+        """A message came that is not taken; that matters as long as there are no others."""
+        since, last = self._status.since, self._last_message_at
+        if last is None or (since is not None and last < since):
+            now = self._clock.now()
+            self._ignored = Failure(now, reason, *ignored_words(reason, own=self._status.own_broker))
 
     def turned_away(self) -> None:
         """Messages that come now are lost, however short the interval."""
@@ -93,6 +106,7 @@ class StreamStanding:
         """It stands."""
         if not self._status.connected:
             self._logger.info("stream.connected", mqtt=version)
+            self._ignored = None
             self._status = replace(
                 self._status, state="connected", since=self._clock.now(), retry_at=None, failure=None
             )

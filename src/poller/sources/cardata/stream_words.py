@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
-_PORTAL: Final = "BMW's portal (your car, BMW CarData)"
+from poller.sources.cardata.portal import ACCESS, STREAM_BOX, STREAM_CHOICE
 
 
 class Cause(Enum):
@@ -64,14 +64,23 @@ def words(cause: Cause, code: int | None, *, own: bool, name: str) -> tuple[str,
         return _OWN[cause]
     if cause is Cause.CREDENTIALS:
         return "BMW's stream refuses the login", (
-            f'if it lasts, look whether the subscription "CarData Stream" is ticked in {_PORTAL}, '
-            f"Technical access, then run `poller login {name}`"
+            f'if it lasts, look whether the subscription "{STREAM_BOX}" is ticked in {ACCESS}, '
+            f"then run `poller login {name}`"
         )
     if cause is Cause.TOPIC and code == 135:
         return "BMW's stream does not give this login its account's messages", (
             f"run `poller login {name}` with the account that is the car's PRIMARY user"
         )
     return _BMW[cause]
+
+
+def ignored_words(reason: str, *, own: bool) -> tuple[str, str]:
+    """What is wrong while nothing comes but messages that are not taken, and what mends it."""
+    what = "longer than any car's" if reason == "too_long" else "no car's"
+    mend = "check `stream_topic`: it names the topics under which your broker has BMW's messages"
+    if not own:
+        mend = "BMW seems to have changed something: look for a newer poller, or report it"
+    return f"the stream is connected, and all that comes is {what} messages", mend
 
 
 _BMW: Final[Mapping[Cause, tuple[str, str | None]]] = {
@@ -115,10 +124,7 @@ _BMW: Final[Mapping[Cause, tuple[str, str | None]]] = {
     ),
     Cause.TOPIC: (
         "BMW's stream has nothing for this account: no data stream is configured",
-        (
-            f'choose the attributes under "Configure data stream" in {_PORTAL}, for each car; '
-            "`poller descriptors` lists them"
-        ),
+        (f"choose the attributes in {STREAM_CHOICE}, for each car; `poller descriptors` lists them"),
     ),
     Cause.CLOSED: ("BMW's stream closed the connection", None),
     Cause.TAKEN_OVER: ("another program took over this account's one stream connection", None),

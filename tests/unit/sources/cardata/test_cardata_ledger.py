@@ -322,3 +322,95 @@ async def test_the_standing_tells_what_the_calls_were_for() -> None:
             ("rest-only", True, "0000002"),
         ]
         assert abs(standing.calls[0].at - START) < timedelta(seconds=1)
+
+
+# --- one owner, several clients ---------------------------------------------------------------
+
+
+async def of_owner(memory, clock, client: str, owner: str = "cardata:owner") -> Ledger:
+    ledger = Ledger(memory, client, clock, limit=50, reserve=10)
+    await ledger.open()
+    await ledger.belong_to(owner)
+    return ledger
+
+
+async def test_a_client_that_is_made_anew_has_no_new_calls() -> None:
+    """Deleted and created in the portal the same day: BMW counts by the account behind it."""
+    memory, clock = DictMemory(), ManualClock(START)
+    before = await of_owner(memory, clock, "cardata:first")
+    assert await spend_all(before, routine=True) == 40
+    await clock.advance(HOUR)
+    after = await of_owner(memory, clock, "cardata:second")
+    assert (after.standing().used_24h, after.standing().remaining, after.standing().routine_left) == (
+        40,
+        10,
+        0,
+    )
+    assert await spend_all(after, routine=False) == 10
+    await clock.advance(23 * HOUR + MARGIN.total_seconds())
+    assert after.standing().remaining == 40
+    assert (await of_owner(memory, clock, "cardata:second")).standing().remaining == 40
+
+
+async def test_calls_from_before_a_login_told_whose_they_are_count() -> None:
+    memory, clock = DictMemory(), ManualClock(START)
+    ledger = await opened(memory, clock)
+    await ledger.spend("set-up", routine=False)
+    await ledger.belong_to("")
+    await ledger.belong_to("cardata:owner")
+    await ledger.spend("set-up", routine=False)
+    assert ledger.standing().used_24h == 2
+    assert (await of_owner(memory, clock, "cardata:test")).standing().used_24h == 2
+
+
+async def test_two_tables_of_one_owner_spend_from_the_same_calls() -> None:
+    memory, clock = DictMemory(), ManualClock(START)
+    one, two = [await of_owner(memory, clock, client) for client in ("cardata:one", "cardata:two")]
+    made = 0
+    for _ in range(60):
+        for ledger in (one, two):
+            try:
+                await ledger.spend("polling", routine=True)
+            except RateLimited:
+                continue
+            made += 1
+            await clock.advance(60)
+    assert made == 40
+    assert one.standing().used_24h == two.standing().used_24h == 40
+
+
+async def test_what_bmw_refuses_one_client_it_refuses_the_owners_other_one() -> None:
+    memory, clock = DictMemory(), ManualClock(START)
+    one, two = [await of_owner(memory, clock, client) for client in ("cardata:one", "cardata:two")]
+    await one.spend("polling", routine=True)
+    until = await one.refused()
+    with pytest.raises(RateLimited) as told:
+        await two.spend("polling", routine=True)
+    assert told.value.until == until
+    # A client that was deleted cannot end its block: that of yesterday is none.
+    await clock.advance(48 * HOUR)
+    assert (await of_owner(memory, clock, "cardata:three")).standing().blocked_by == ""
+
+
+async def test_another_owners_calls_are_another_owners() -> None:
+    memory, clock = DictMemory(), ManualClock(START)
+    assert await spend_all(await of_owner(memory, clock, "cardata:one"), routine=False) == 50
+    other = await of_owner(memory, clock, "cardata:two", "cardata:neighbour")
+    assert other.standing().remaining == 50
+
+
+async def test_no_leap_of_the_clock_frees_the_calls_of_the_client_before() -> None:
+    memory, clock = DictMemory(), ManualClock(START)
+    assert await spend_all(await of_owner(memory, clock, "cardata:first"), routine=False) == 50
+    after = await of_owner(memory, clock, "cardata:second")
+    clock.jump(25 * HOUR)
+    with pytest.raises(RateLimited):
+        await after.spend("set-up", routine=False)
+
+
+async def test_a_ledger_whose_row_cannot_be_read_is_a_lost_one() -> None:
+    """The memory then says that there is none, as before a first start."""
+    memory, clock = DictMemory(), ManualClock(START)
+    await (await opened(memory, clock)).spend("set-up", routine=False)
+    del memory.values["ledger:cardata:test"]
+    assert (await opened(memory, clock)).standing().blocked_by == "lost"

@@ -25,9 +25,9 @@ DRIVER = "vehicle.cabin.door.row1.driver.isOpen"
 
 
 def answer(values, basic=None, at="2026-07-27T12:30:00Z", **bodies) -> Answer:
-    """Values by descriptor; a pair is a value and its own time."""
+    """Values by descriptor; a pair is a value and its own time, a third is its unit."""
     data = {
-        name: {"value": value[0], "timestamp": value[1]}
+        name: dict(zip(("value", "timestamp", "unit"), value, strict=False))
         if isinstance(value, tuple)
         else {"value": value, "timestamp": at}
         for name, value in values.items()
@@ -180,6 +180,17 @@ def test_a_range_on_fuel_is_never_below_nothing_and_as_old_as_its_older_part() -
 def test_a_distance_without_a_unit_is_in_the_one_that_the_car_shows(hint) -> None:
     assert read({ODOMETER: 100, **hint}).value("odometer_km") == 160.934
     assert read({LAST: 100, **hint}).value("range_total_km") == 100  # always km, says the catalogue
+
+
+def test_a_service_is_in_the_odometers_unit_until_the_car_says_which_it_shows() -> None:
+    """Services come by REST alone and bear no unit, what the car shows may come by stream alone."""
+    oil = [{"id": 1, "title": "Engine oil", "status": "OK", "unitOfLengthRemaining": "4350"}]
+    services = {"vehicle.status.conditionBasedServices": json.dumps(oil)}
+    miles = {ODOMETER: (39268, "2026-07-27T10:00:00Z", "mi")}
+    assert read({**services, **miles}).value("service_due_km.oil") == 7000.646
+    shown = {"vehicle.cabin.infotainment.displayUnit.distance": "km"}
+    assert read({**services, **miles, **shown}).value("service_due_km.oil") == 4350
+    assert read(services).value("service_due_km.oil") == 4350
 
 
 def test_what_is_left_of_charging_counts_only_while_charging() -> None:
