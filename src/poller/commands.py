@@ -167,8 +167,8 @@ def _titles(app: App) -> dict[str, str]:
     titles: dict[str, str] = {}
     for view in app.fleet.views():
         model = view.readings.get("model")
-        named = view.vin in app.rendering.names or model is None
-        titles[short_vin(view.vin)] = app.rendering.slug(view.vin) if named else str(model[0].value)
+        title = str(model[0].value) if model is not None else app.rendering.slug(view.vin)
+        titles[short_vin(view.vin)] = app.rendering.names.get(view.vin, title)
     return titles
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import overload
 
 from poller.deliver.ahead import Ahead
 from poller.deliver.pace import REJECTIONS_IN_A_ROW, SUSPECT_AFTER, Pace, Streak
@@ -24,7 +25,7 @@ from poller.runtime import log
 from poller.runtime.clock import Clock, wait, wait_for_any
 from poller.runtime.metrics import Metrics
 from poller.runtime.status import Failure, SinkStatus
-from poller.sinks.base import QueuedSink, Settlement
+from poller.sinks.base import QueuedSink, Rendered, Settlement
 from poller.sinks.settings import SinkSettings
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import Record
@@ -54,6 +55,26 @@ class _Work:
     settle: Callable[[Settlement], Awaitable[bool]]
     queued: bool
     last: bool = False
+
+
+class _Rendered(Sequence[Rendered]):
+    """Records as the sink may see them, each rendered when it is looked at: a backlog is not held twice."""
+
+    def __init__(self, records: Sequence[Record], rendering: Rendering) -> None:
+        self._records = records
+        self._rendering = rendering
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, at: int) -> Rendered: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Rendered]: ...
+    def __getitem__(self, at: int | slice) -> Rendered | Sequence[Rendered]:
+        if isinstance(at, slice):
+            return _Rendered(self._records[at], self._rendering)
+        return self._rendering.render(self._records[at])
 
 
 class Delivery:
@@ -225,7 +246,7 @@ class Delivery:
         """What the sink made of it; None: it wants fewer at once."""
         if not work.records:
             return Settlement(0)
-        rendered = [self._rendering.render(record) for record in work.records]
+        rendered = _Rendered(work.records, self._rendering)
         self._metrics.deliveries.labels(self.name).inc()
         try:
             async with asyncio.timeout(self._answer_within):

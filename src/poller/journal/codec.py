@@ -64,7 +64,7 @@ def expand(data: bytes, dictionary: bytes = b"") -> bytes:
     """The inverse of `squeeze`. Raises Unreadable."""
     try:
         unpacker = zlib.decompressobj(zdict=dictionary) if dictionary else zlib.decompressobj()
-        text = unpacker.decompress(data) + unpacker.flush()
+        text = unpacker.decompress(data)
     except _BROKEN as error:
         raise Unreadable(str(error)) from error
     if not unpacker.eof or unpacker.unused_data:

@@ -162,7 +162,8 @@ async def _compressed(lines: bytes) -> bytes:
 
 
 def _close(one: str, other: str) -> bool:
-    return abs(parse_time(one) - parse_time(other)) <= MAX_SPAN
+    same_date = one[:10] == other[:10]
+    return same_date or abs(parse_time(one) - parse_time(other)) <= MAX_SPAN
 
 
 async def _read(response: httpx.Response) -> bytes:

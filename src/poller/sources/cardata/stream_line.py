@@ -8,7 +8,7 @@ import logging
 import socket
 import ssl
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -113,6 +113,7 @@ class Line:
             timeout=limits.answer,
             logger=_MUTE,
         )
+        self._client.bound(limits.packet)
 
     async def connect(self) -> None:
         """Raises Broken. Cancelling leaves nothing open, though a thread may go on for some seconds."""
@@ -146,8 +147,14 @@ class Line:
         try:
             async for message in self._client.messages:
                 yield message.topic.value, message.payload
+                # What else has come, at once: aiomqtt takes several turns of the loop for each, and what
+                # a flood brings meanwhile would wait where nobody counts it.
+                for other in self._client.waiting():
+                    yield other.topic.value, other.payload
         except aiomqtt.MqttError as error:
             why = error.__cause__
+            if isinstance(why, ValueError):
+                raise Broken(Cause.GARBLED) from None
             code = _number(why.rc) if isinstance(why, aiomqtt.MqttCodeError) else None
             if code in _NO_WORD:
                 code = None
@@ -165,11 +172,29 @@ class _Client(aiomqtt.Client):
     """aiomqtt's client, with an end to what that one leaves open.
 
     After an answer that did not come, or a packet that could not be read, it holds itself for
-    disconnected while the socket lives on, and would be the account's second connection.
+    disconnected while the socket lives on, and would be the account's second connection. And it takes
+    in packets of any size.
     """
 
     _abandoned = False
     _in_thread = True
+
+    def bound(self, longest: int) -> None:
+        """Let a packet of more bytes end the connection before it is read: paho knows no limit."""
+        paho = self._client
+        receive = paho._sock_recv  # noqa: SLF001  # what it reads with, and all that it asks for is the rest
+
+        def receive_within(size: int) -> bytes:
+            if size > longest:
+                raise ValueError("longer than any packet that we read")
+            return receive(size)
+
+        setattr(paho, "_sock_recv", receive_within)  # noqa: B010  # mypy takes an assignment for a mistake
+
+    def waiting(self) -> Iterator[aiomqtt.Message]:
+        """The messages that are here already."""
+        while not self._queue.empty():
+            yield self._queue.get_nowait()
 
     def cut(self, entered: asyncio.Future[Any] | None = None) -> None:
         """Close the socket if there is one. `entered`, and what the end was or will be, counts as seen."""

@@ -32,6 +32,7 @@ class Cause(Enum):
     TAKEN_OVER = "taken_over"
     EXPIRED = "expired"
     UNHEARD = "unheard"
+    GARBLED = "garbled"
     FULL = "full"
     KICKED = "kicked"
 
@@ -130,6 +131,7 @@ _BMW: Final[Mapping[Cause, tuple[str, str | None]]] = {
     Cause.TAKEN_OVER: ("another program took over this account's one stream connection", None),
     Cause.EXPIRED: ("the token expired, and the connection with it", None),
     Cause.UNHEARD: ("BMW's stream fell silent", None),
+    Cause.GARBLED: ("BMW's stream sends what cannot be read", "look for a newer poller, or report it"),
     Cause.FULL: (
         "messages wait to be stored, and no more are taken",
         "the journal says what it lacks: `poller status`",
@@ -178,6 +180,10 @@ _OWN: Final[Mapping[Cause, tuple[str, str | None]]] = {
     Cause.TAKEN_OVER: ("your broker gave the connection to another client", None),
     Cause.EXPIRED: ("your broker closed the connection", None),
     Cause.UNHEARD: ("your broker fell silent", None),
+    Cause.GARBLED: (
+        "your broker sends what cannot be read",
+        "check `stream_topic`: something else, such as large files, may be sent there",
+    ),
     Cause.FULL: _BMW[Cause.FULL],
     Cause.KICKED: (
         "your broker closes the connection soon after it was made, again and again",
