@@ -82,12 +82,12 @@ class HandFeed:
     def gap_ended_at(self) -> datetime | None:
         return self._gap_ended_at
 
-    def connect(self) -> None:
-        """Subscribed now."""
+    def connect(self, since: datetime | None = None) -> None:
+        """Subscribed now, or so it says `since`."""
         now = self._clock.now()
         if self._lost_at is None or now - self._lost_at >= timedelta(minutes=5):
             self._gap_ended_at = now
-        self._status = StreamStatus("connected", now, own_broker=self._own)
+        self._status = StreamStatus("connected", since or now, own_broker=self._own)
 
     def cut(self, state="waiting", message="the stream is gone", reason="closed") -> None:
         """Not connected from now on."""

@@ -6,7 +6,7 @@ that no car, maker or message can widen. What has no field of its own goes as JS
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from poller.sinks.base import Rendered
@@ -70,22 +70,27 @@ FIELDS = frozenset({"_time", OTHER, *_ENVELOPE, *READINGS})
 
 def event_of(record: Rendered) -> Event:
     """The event: `_time` is when the answer was received, readings stand beside the envelope."""
-    event: Event = {"_time": record["received_at"]}
-    other: Event = {}
-    for fields, items in ((_ENVELOPE, _outside_readings(record)), (READINGS, record.get("readings", {}))):
-        for key, value in items.items():
-            # Exactly this type, which is what comes out of JSON: a bool is an int to isinstance.
-            wanted = fields.get(key)
-            if type(value) is wanted:
-                event[key] = value
-            elif wanted is float and type(value) is int:
-                event[key] = float(value)
-            else:
-                other[key] = value
+    # A copy and its few corrections cost half of what it costs to put the fields in one by one.
+    event: Event = dict(record.get("readings", ()))
+    other = _taken_out(event, READINGS)
+    outside = {key: value for key, value in record.items() if key not in _TAKEN_APART}
+    other |= _taken_out(outside, _ENVELOPE)
+    event |= outside
+    event["_time"] = record["received_at"]
     if other:
         event[OTHER] = dumps(other)
     return event
 
 
-def _outside_readings(record: Rendered) -> Event:
-    return {key: value for key, value in record.items() if key not in _TAKEN_APART}
+def _taken_out(event: Event, fields: Mapping[str, type]) -> Event:
+    """Take out what is no field, or not of its one type; numbers become floats."""
+    other: Event = {}
+    # A copy of the items, for it is changed; exactly the type, for a bool is an int to isinstance.
+    for key, value in list(event.items()):
+        wanted = fields.get(key)
+        if type(value) is not wanted:
+            if wanted is float and type(value) is int:
+                event[key] = float(value)
+            else:
+                other[key] = event.pop(key)
+    return other
