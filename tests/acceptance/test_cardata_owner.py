@@ -121,7 +121,7 @@ async def test_from_login_to_doctor_with_a_daemon_that_runs(owner):
         assert came["vehicle.vehicle.travelledDistance"] == {"0000001": "rest"}
         _, out, _ = await owner.types("status")
         assert "calls left: 4" in out
-        assert "spent in 24 h: `poller doctor` 2" in out
+        assert "spent in 24 h: the container 2, `poller doctor` 2, " in out
     finally:
         daemon.terminate()
         await daemon.communicate()

@@ -147,11 +147,11 @@ async def listening(
     clock: Clock,
     *,
     base: Path = Path(),
-    limits: StreamLimits | None = None,
+    **more: Any,
 ) -> AsyncIterator[Listener]:
     """A stream that runs while the block does, and ends within a second of being told to."""
     journal, stop = Journal(), asyncio.Event()
-    stream = Stream("home", config, auth, clock, base=base, on_messages=journal.keep, limits=limits)
+    stream = Stream("home", config, auth, clock, base=base, on_messages=journal.keep, **more)
     listener = Listener(stream, journal, stop, asyncio.create_task(stream.run(stop)))
     try:
         yield listener
