@@ -9,6 +9,9 @@ SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 DOCKER ?= docker
 IMAGE ?= bmw-poller
 
+# Containers often set it; a hundred starts of the poller, and every test file, would be compiled anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 RUNTIME := .venv/.runtime

@@ -21,6 +21,7 @@ _OURS = ("POLLER_", "AXIOM_", "XDG_")
 _FOREIGN = {
     "http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir", "notify_socket",
     "watchdog_usec", "watchdog_pid", "state_directory", "runtime_directory", "credentials_directory",
+    "pythondontwritebytecode",
 }  # fmt: skip
 
 hypothesis.settings.register_profile("plain", deadline=None, derandomize=True, database=None)

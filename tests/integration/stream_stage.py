@@ -139,6 +139,10 @@ class Listener:
     async def connected(self) -> None:
         await until(lambda: self.state == "connected")
 
+    def has_begun(self) -> bool:
+        """Whether it is connected, or waits until it may try."""
+        return self.state == "connected" or self.stream.status().retry_at is not None
+
 
 @asynccontextmanager
 async def listening(

@@ -194,6 +194,27 @@ async def test_a_reload_listens_once_and_forgets_no_call_and_no_message(home):
     assert "telematicData" not in home.road.asked()
 
 
+async def test_a_message_that_is_none_is_counted_and_seen_where_answers_in_quarantine_are(home):
+    app = await home.open()
+    await home.run()
+    await polls(home)
+    said = [Said(ELECTRIC, body, home.road.clock.now()) for body in (b"[1]", b"no JSON")]
+    await home.road.feed.hand_on(*said)
+    await home.road.feed.say(ELECTRIC, [{ODOMETER: 81700}])
+    assert (await polls(home)).good == 2
+    assert "poller_answers_quarantined_total 1.0" in exposition(app.registries, "").body.decode()
+    (letter,) = (await home.ask("dead-letters-list", sink=""))["dead_letters"]
+    assert (letter["reason"], letter["vehicle"]) == ("it is no JSON object", "0000001")
+    await home.road.clock.advance(2)
+    app._refreshed_at = None
+    await app.refresh()
+    assert app.status().journal.quarantined == 1
+    assert any("not understood" in str(note) for note in notes(app.status()))
+    # And both are in the journal as they came, whoever looks.
+    (kept,) = await app.journal.dead_letters("")
+    assert list(kept.answer.bodies.values()) == [b"[1]", b"no JSON"]
+
+
 # --- answers without records, as messages are -------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -17,8 +18,21 @@ from poller.sources.cardata.stream_line import Introduction, Line
 from poller.sources.cardata.stream_policy import StreamLimits
 from poller.testing.clock import ManualClock
 from poller.testing.memory import DictMemory
+from poller.vehicle.records import parse_time
 
 MINUTE, HOUR = 60.0, 3600.0
+
+
+class Noting(DictMemory):
+    """Knows when it was told of an attempt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attempts: list[datetime] = []
+
+    async def remember(self, key, value):
+        await super().remember(key, value)
+        self.attempts.append(parse_time(value["attempted_at"]))
 
 
 class Broken(DictMemory):
@@ -34,19 +48,16 @@ class Broken(DictMemory):
 
 async def test_fifty_starts_in_ten_minutes_make_no_storm() -> None:
     """Each start is a new process on the same disk; BMW's broker sees an attempt each half minute at most."""
-    clock, memory = ManualClock(), DictMemory()
+    clock, memory = ManualClock(), Noting()
     broker, account = Broker(clock), Account(clock)
     async with broker.serve() as url:
         for _ in range(50):
             async with listening(settings(url), account, clock, memory=memory) as listener:
-                came = len(broker.arrivals)
+                await until(listener.has_begun)
                 await clock.advance(12)
-                await until(lambda: listener.state == "connected" or listener.stream.status().retry_at)
-                if listener.stream.status().retry_at is None:
-                    assert len(broker.arrivals) == came + 1
-    times = [arrival.at for arrival in broker.arrivals]
-    assert 15 <= len(times) <= 21
-    assert min((later - earlier).total_seconds() for earlier, later in pairwise(times)) >= 30
+                await until(lambda: len(broker.arrivals) == len(memory.attempts))
+    assert 15 <= len(memory.attempts) <= 21
+    assert min(later - earlier for earlier, later in pairwise(memory.attempts)) >= timedelta(seconds=30)
 
 
 @pytest.mark.parametrize(("leap", "wait"), [(0.0, 20.0), (-HOUR, 30.0), (HOUR, 0.0)])
@@ -74,6 +85,21 @@ async def test_a_memory_that_does_not_work_costs_half_a_minute() -> None:
         await until(lambda: listener.stream.status().retry_at is not None)
         await clock.advance(30)
         await listener.connected()
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_stop_just_as_the_broker_answers(turns) -> None:
+    """Whatever it answers, and however far we have got with that: `listening` waits for a second."""
+    clock = ManualClock()
+    broker, account = Broker(clock), Account(clock)
+    async with broker.serve() as url:
+        for _ in range(5):
+            came = len(broker.arrivals)
+            async with listening(settings(url), account, clock):
+                while len(broker.arrivals) == came:  # noqa: ASYNC110  # each turn of the loop counts
+                    await asyncio.sleep(0)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
 
 
 # --- messages that are not taken --------------------------------------------------------------

@@ -141,6 +141,7 @@ class Line:
         for code in codes:
             if (number := _number(code)) >= 0x80:
                 raise Broken(Cause.TOPIC, number)
+        _heed_cancellation()
 
     async def messages(self) -> AsyncIterator[tuple[str, bytes]]:
         """Topic and body, as they come in; ends only with Broken."""
@@ -166,6 +167,7 @@ class Line:
         with contextlib.suppress(aiomqtt.MqttError):
             await self._client.__aexit__(None, None, None)
         self._client.cut()
+        _heed_cancellation()
 
 
 class _Client(aiomqtt.Client):
@@ -241,6 +243,13 @@ def _largest(limits: StreamLimits) -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's has no types
     properties.MaximumPacketSize = limits.body + limits.topic + _WRAPPING
     return properties
+
+
+def _heed_cancellation() -> None:
+    """Before Python 3.12 `wait_for`, which aiomqtt uses, may lose one that comes together with the answer."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _number(code: ReasonCode | int | None) -> int:
