@@ -9,8 +9,8 @@ import pytest
 
 from poller.runtime.status import Failure, StreamStatus
 from poller.sources.cardata.ledger import Spent, Standing
-from poller.sources.cardata.silence import CarHeard, Refusal, Situation, newest, silences
-from poller.sources.cardata.state import CarState, Held
+from poller.sources.cardata.silence import CarHeard, Refusal, Situation, newest, silences, unstreamed
+from poller.sources.cardata.state import ODOMETER, CarState, Held
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -170,3 +170,57 @@ def test_the_newest_value_is_the_cars_newest_and_not_our_asking() -> None:
     assert newest(state) == NOW - 8 * HOUR
     assert newest(CarState("WBA00000000000001", dict([held("vehicle.isMoving", None)]))) is None
     assert newest(CarState("WBA00000000000001", dict([held("vehicle.isMoving", None, "stream")]))) == NOW
+
+
+# --- when something does not work although the stream is connected ----------------------------
+
+FAILS = Failure(NOW - HOUR, "server", "BMW CarData has an error of its own (500)", "it is tried again")
+
+
+def test_a_rest_that_fails_is_said_though_the_stream_goes_on() -> None:
+    silence = only(failing=FAILS)
+    assert (silence.condition, silence.since) == ("no_network", NOW - HOUR)
+    assert silence.message.startswith(FAILS.message)
+    assert "the stream goes on" in silence.message
+
+
+def test_with_both_ways_down_each_has_its_cause() -> None:
+    rest, stream = silences(replace(NORMAL, failing=FAILS, stream=DOWN, works=False))
+    assert (rest.condition, rest.message) == ("no_network", FAILS.message)
+    assert (stream.condition, "REST fails too" in stream.message) == ("stream_down", True)
+    # One network is the cause of both.
+    assert told(failing=FAILS, stream=OFFLINE, works=False) == ["no_network"]
+
+
+def test_not_all_works_when_something_does_not() -> None:
+    (_, quiet) = silences(replace(NORMAL, failing=FAILS, cars=(QUIET,)))
+    assert quiet.condition == "car_quiet"
+    assert "all works" not in quiet.message
+    assert "all works" in only(cars=(QUIET,)).message
+
+
+def test_what_comes_and_is_no_cars_is_the_stream_being_down() -> None:
+    nobodys = Failure(NOW, "no_vehicle", "all that comes is no car's messages", "check `stream_topic`")
+    silence = only(stream=replace(UP, failure=nobodys))
+    assert (silence.condition, silence.message, silence.hint) == (
+        "stream_down",
+        nobodys.message,
+        nobodys.hint,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "measured", "via", "missed"),
+    [
+        (ODOMETER, HOUR / 2, "rest", True),
+        (ODOMETER, HOUR / 2, "stream", False),
+        (ODOMETER, 2 * HOUR, "rest", False),  # before we listened
+        (ODOMETER, timedelta(minutes=5), "rest", False),  # may be on its way
+        ("vehicle.cabin.door.lock.status", HOUR / 2, "rest", False),  # is never streamed
+        ("vehicle.newInTheNextModel", HOUR / 2, "rest", False),
+    ],
+)
+def test_what_the_stream_should_have_brought(name, measured, via, missed) -> None:
+    state = CarState("WBA00000000000001", {name: Held("1", None, NOW - measured, via, NOW)})
+    assert unstreamed(state, NOW - HOUR) == (NOW - measured if missed else None)
+    assert unstreamed(CarState("WBA00000000000001", {name: Held("1", None, None, via, NOW)}), NOW) is None
