@@ -122,10 +122,13 @@ async def test_it_begins_with_a_week_and_goes_on_where_it_ended(tmp_path) -> Non
 
         await until(streamed)
         assert (await first.channels())["quota"]["remaining"] >= 40, "a start costs few calls"
-        page = (await first.browser.get(first.page)).text
-        assert all(word in page for word in ("cardata, stream", "cardata, rest", "demo")), (
-            "where each came from"
-        )
+
+        async def told() -> bool:
+            """Where each value came from: what the stream has brought shows at the next look."""
+            page = (await first.browser.get(first.page)).text
+            return all(word in page for word in ("cardata, stream", "cardata, rest", "demo"))
+
+        await until(told)
         assert all(sink["dead_letters"] == 0 for sink in (await first.sinks()).values())
         assert await first.stop() == 0
     assert first.text.endswith("The demo is over.\n")
