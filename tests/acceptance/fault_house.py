@@ -210,6 +210,7 @@ class House:
             ready.json()["reasons"],
             readable(page.text),
             parse_metrics(metrics.text),
+            metrics.text,
         )
 
     def files(self) -> dict[str, dict[str, Any]]:

@@ -24,7 +24,10 @@ Metrics = Mapping[tuple[str, Labels], float]
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One moment, all windows. `log`: the lines since the sight before, as JSON has them."""
+    """One moment, all windows. `log`: the lines since the sight before, as JSON has them.
+
+    `exposition` is what `metrics` was read from.
+    """
 
     at: datetime
     log: Sequence[Mapping[str, object]]
@@ -32,6 +35,7 @@ class Sight:
     reasons: Sequence[str]
     page: str
     metrics: Metrics
+    exposition: str
 
 
 @dataclass(slots=True)

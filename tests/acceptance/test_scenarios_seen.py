@@ -91,12 +91,11 @@ class Rehearsal(House):
     async def look(self) -> Look:
         sight = await self.looks()
         health = await self._client.get(self._url + "healthz")
-        metrics = await self._client.get(self._url + "metrics")
         status: dict[str, Any] = await TABLE["status"](self.app, {})
         shown = {
             "/healthz": str(health.status_code),
             "/readyz": "\n".join([str(sight.code), *sight.reasons]),
-            "/metrics": metrics.text,
+            "/metrics": sight.exposition,
             "the page": sight.page,
             "poller status": "\n".join(lines(status)),
         }

@@ -74,6 +74,18 @@ async def test_a_client_made_anew_the_same_day_has_no_new_calls(road):
     assert len(road.rest.quota.made[GCID]) <= 50
 
 
+async def test_what_the_client_before_was_asked_is_no_try_of_the_new_one(road):
+    """It knows nothing yet, and asks for it at once, from the reserve if need be."""
+    road.login.client_ids.add(ANOTHER_CLIENT)
+    first = await road.started(**REST_ONLY)
+    await lived(road, first, 1, 5 * MINUTE)
+    await road.stop()
+    road.settings = {"client_id": ANOTHER_CLIENT, **REST_ONLY}
+    await road.log_in()
+    found = await tick(await road.started())
+    assert found[ELECTRIC].value("odometer_km") == 81623
+
+
 async def test_a_login_beside_the_daemon_brings_the_calls_of_the_client_before(road):
     """The daemon runs with the new id already, and waits for the human."""
     road.login.client_ids.add(ANOTHER_CLIENT)

@@ -60,6 +60,19 @@ async def test_fifty_starts_in_ten_minutes_make_no_storm() -> None:
     assert min(later - earlier for earlier, later in pairwise(memory.attempts)) >= timedelta(seconds=30)
 
 
+async def test_two_clients_of_one_account_take_turns() -> None:
+    """Two tables, or a table whose client was made anew: BMW's broker sees one account."""
+    clock, memory = ManualClock(), Noting()
+    broker, account = Broker(clock), Account(clock)
+    async with broker.serve() as url:
+        other = settings(url, client_id="00000000-0000-4000-8000-00000000c12e")
+        for config in (settings(url), other):
+            async with listening(config, account, clock, memory=memory) as listener:
+                await until(listener.has_begun)
+                await clock.advance(20)
+        assert memory.attempts[1:] == [memory.attempts[0] + timedelta(seconds=30)]
+
+
 @pytest.mark.parametrize(("leap", "wait"), [(0.0, 20.0), (-HOUR, 30.0), (HOUR, 0.0)])
 async def test_a_clock_that_was_set_meanwhile_makes_nobody_wait_for_long(leap, wait) -> None:
     clock, memory = ManualClock(), DictMemory()

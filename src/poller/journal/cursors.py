@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -28,12 +28,19 @@ from poller.vehicle.records import Record, dumps
 LOOK_AHEAD: Final = 5000
 
 
+Row = tuple[Any, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A batch, and what in it could not be read."""
+    """What a peek found: a batch without its records, and the rows that `decode` makes them of.
+
+    Each row has its text with it, or why there is none.
+    """
 
     batch: Batch
-    unreadable: Sequence[Rejected] = ()
+    rows: Sequence[tuple[Row, bytes | Unreadable]] = ()
+    replayed_to: int = 0
 
 
 def begin(db: sqlite3.Connection, sinks: Collection[str]) -> None:
@@ -64,18 +71,21 @@ def peek(
     wanted = None if kinds is None else dumps(sorted(kinds))
     bounds = {"since": since, "horizon": horizon, "limit": limit}
     rows = db.execute(SQL["peek"], {**bounds, "kinds": wanted, "only_changes": only_changes}).fetchall()
-    queued: list[Queued] = []
-    unreadable: list[Rejected] = []
-    for row in rows:
-        replayed = bool(row[8]) or row[0] <= replayed_to
-        try:
-            queued.append(Queued(row[0], record_of(db, dictionaries, row, replayed=replayed)))
-        except Unreadable as error:
-            unreadable.append(Rejected(_remains(row), f"{letters.UNREADABLE}: {error}"))
     full = len(rows) == limit
     through = rows[-1][0] if full else db.execute(SQL["last_through"], (horizon,)).fetchone()[0]
     last = db.execute(SQL["first_after"], (through,)).fetchone() is None
-    return Seen(Batch(queued, since, through, last=last, letters=marked), unreadable)
+    found = [(row, _text(db, dictionaries, row)) for row in rows]
+    return Seen(Batch((), since, through, last=last, letters=marked), found, replayed_to)
+
+
+def decode(seen: Seen, rows: slice) -> Iterator[Queued | Rejected]:
+    """The records in some of the rows; one that cannot be read is refused."""
+    for row, text in seen.rows[rows]:
+        replayed = bool(row[8]) or row[0] <= seen.replayed_to
+        try:
+            yield Queued(row[0], _record(row, text, replayed=replayed))
+        except Unreadable as error:
+            yield Rejected(_remains(row), f"{letters.UNREADABLE}: {error}")
 
 
 def settle(
@@ -150,27 +160,27 @@ def position(db: sqlite3.Connection, sink: str) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def record_of(
-    db: sqlite3.Connection, dictionaries: Dictionaries, row: tuple[Any, ...], *, replayed: bool
-) -> Record:
+def record_of(db: sqlite3.Connection, dictionaries: Dictionaries, row: Row, *, replayed: bool) -> Record:
     """The record in a row with the columns of `peek`. Raises Unreadable."""
-    return _record(row, _body(db, dictionaries, row), replayed=replayed)
+    return _record(row, _text(db, dictionaries, row), replayed=replayed)
 
 
 def _span(db: sqlite3.Connection, first: int) -> int:
     return int(db.execute(SQL["last_seq"]).fetchone()[0]) - first + 1
 
 
-def _remains(row: tuple[Any, ...]) -> Record:
+def _remains(row: Row) -> Record:
     """What can be said of a row that cannot be read."""
     try:
-        return _record(row, {}, replayed=False)
+        return _record(row, b"{}", replayed=False)
     except Unreadable:
         return letters.blank(f"{row[0]:032x}")
 
 
-def _record(row: tuple[Any, ...], body: Mapping[str, Any], *, replayed: bool) -> Record:
+def _record(row: Row, text: bytes | Unreadable, *, replayed: bool) -> Record:
     """Raises Unreadable."""
+    if isinstance(text, Unreadable):
+        raise text
     _, packed, kind, vin, source, received, observed, revision, _, fingerprint, _, _ = row
     if not isinstance(revision, int):
         raise Unreadable("its columns are broken")
@@ -181,16 +191,20 @@ def _record(row: tuple[Any, ...], body: Mapping[str, Any], *, replayed: bool) ->
         source=source or "",
         received_at=from_ms(received),
         observed_at=None if observed is None else from_ms(observed),
-        body=body,
+        body=read_object(text),
         revision=revision,
         replayed=replayed,
         fingerprint=unpack_fingerprint(fingerprint),
     )
 
 
-def _body(db: sqlite3.Connection, dictionaries: Dictionaries, row: tuple[Any, ...]) -> dict[str, Any]:
+def _text(db: sqlite3.Connection, dictionaries: Dictionaries, row: Row) -> bytes | Unreadable:
+    """A record's JSON, or why there is none."""
     if row[2] is None:
-        raise Unreadable("its shelf is lost")
+        return Unreadable("its shelf is lost")
     if not isinstance(row[11], bytes):
-        raise Unreadable("its columns are broken")
-    return read_object(dictionaries.text(db, row[10], row[11]))
+        return Unreadable("its columns are broken")
+    try:
+        return dictionaries.text(db, row[10], row[11])
+    except Unreadable as error:
+        return error

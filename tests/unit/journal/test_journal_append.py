@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from poller.journal.append import Appender, HereAlready
-from poller.journal.base import Entry
-from poller.journal.cursors import peek
+from poller.journal.base import Entry, Queued
+from poller.journal.cursors import decode, peek
 from poller.journal.encode import Encoded, Encoder
 from poller.journal.shelves import Dictionaries
 from poller.journal.store import migrate
@@ -67,8 +67,9 @@ def content(db: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
 
 def readable(db: sqlite3.Connection) -> list[dict[str, object]]:
     seen = peek(db, Dictionaries(), "files", 1000, None, only_changes=False)
-    assert not seen.unreadable
-    return [dict(queued.record.body) for queued in seen.batch.records]
+    found = list(decode(seen, slice(None)))
+    assert all(isinstance(one, Queued) for one in found)
+    return [dict(one.record.body) for one in found]
 
 
 def test_a_group_leaves_what_its_entries_leave_one_by_one(database, rng):

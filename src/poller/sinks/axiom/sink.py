@@ -23,8 +23,6 @@ from poller.vehicle.records import parse_time
 
 #: Uncompressed bytes in one request; the documented limits begin at 1 MB for a single value.
 MAX_BYTES = 1_000_000
-#: Bytes that are compressed within a fraction of a millisecond.
-SHORT = 20_000
 #: Axiom asks not to mix events of very different age in one request.
 MAX_SPAN = timedelta(days=1)
 #: Real seconds. Operators have seen ingests that took half a minute.
@@ -75,7 +73,7 @@ class AxiomSink:
     async def deliver(self, records: Sequence[Rendered]) -> Settlement:
         """Send as many of the records, from the first, as belong into one request."""
         lines, times = _request(records)
-        reply = await self._post(await _compressed(lines))
+        reply = await self._post(gzip.compress(lines, 6, mtime=0))
         try:
             settlement = settle(reply, times, self._clock.now())
         except SinkError as error:
@@ -152,13 +150,6 @@ def _request(records: Sequence[Rendered]) -> tuple[bytes, list[str]]:
         lines.append(line)
         times.append(event["_time"])
     return b"".join(lines), times
-
-
-async def _compressed(lines: bytes) -> bytes:
-    """For as long as it takes to wake a thread, the event loop can do it itself."""
-    if len(lines) <= SHORT:
-        return gzip.compress(lines, 6, mtime=0)
-    return await asyncio.to_thread(gzip.compress, lines, 6, mtime=0)
 
 
 def _close(one: str, other: str) -> bool:

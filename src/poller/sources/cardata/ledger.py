@@ -53,12 +53,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """One call of the last 24 hours: when by the wall clock, what for, for which vehicle (short VIN)."""
+    """One call of the last 24 hours: when by the wall clock, what for, for which vehicle (short VIN).
+
+    `ours`: False for one that another client of the owner's has made.
+    """
 
     at: datetime
     purpose: str
     routine: bool
     vehicle: str = ""
+    ours: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,10 @@ class Ledger:
         now, counted = self._clock.now(), self._counted()
         blocked_until = self._blocked_until()
         remaining = 0 if blocked_until else max(0, self._limit - len(counted))
-        spent = [Spent(self._wall(call), call.purpose, call.routine, call.vehicle) for call in counted]
+        spent = [
+            Spent(self._wall(call), call.purpose, call.routine, call.vehicle, call in self._calls)
+            for call in counted
+        ]
         free_at = max(filter(None, (blocked_until, self._free_at(routine=True))), default=None)
         return Standing(
             limit=self._limit,

@@ -195,7 +195,7 @@ class _Desk:
 
     def _call(self, vin: str, endpoint: Endpoint, purpose: Purpose, spent: Sequence[Spent]) -> PlannedCall:
         """Set-up may use the reserve once a day, catch-up a few times, the rest never."""
-        before = sum(call.purpose == purpose for call in spent)
+        before = sum(call.ours and call.purpose == purpose for call in spent)
         allowed = {"set-up": 1, "identity": 1, "catch-up": self._recoveries}.get(purpose, 0)
         return PlannedCall(endpoint, vin, purpose, routine=before >= allowed)
 
@@ -249,7 +249,7 @@ class _Desk:
 def _pause(answered: datetime, spent: Sequence[Spent]) -> timedelta:
     """How long to wait after a try: BMW may be out of order for days, and the calls must outlast that."""
     later = answered + timedelta(seconds=1)
-    failures = sum(call.purpose in TELEMATIC and call.at > later for call in spent)
+    failures = sum(call.ours and call.purpose in TELEMATIC and call.at > later for call in spent)
     doublings: int = min(max(failures - 1, 0), 10)
     return min(_AFTER_TRY * (1 << doublings), _AFTER_TRIES)
 
@@ -269,5 +269,5 @@ def _longest_unasked(known: Known) -> datetime:
 
 
 def _last(spent: Sequence[Spent], purposes: Sequence[str]) -> datetime | None:
-    """When a call for one of these was last tried, within the day that the ledger looks back."""
-    return max((call.at for call in spent if call.purpose in purposes), default=None)
+    """When we last tried a call for one of these, within the day that the ledger looks back."""
+    return max((call.at for call in spent if call.ours and call.purpose in purposes), default=None)

@@ -19,7 +19,7 @@ from poller.runtime import log
 from poller.runtime.clock import Clock, Until
 from poller.runtime.status import StreamStatus
 from poller.sources.base import Memory, NoMemory
-from poller.sources.cardata.settings import CarDataSettings, account_key
+from poller.sources.cardata.settings import CarDataSettings, account_key, owner_key
 from poller.sources.cardata.stream_inbox import Inbox, OnMessages, StreamMessage
 from poller.sources.cardata.stream_line import Broken, Line, Version, trust
 from poller.sources.cardata.stream_login import StreamLogin, Visit, visit_bmw, visit_own
@@ -68,7 +68,6 @@ class Stream:
     ) -> None:
         limits = limits or StreamLimits()
         self._memory: Memory = memory or NoMemory()
-        self._key = f"stream:{account_key(settings)}"
         self._settings = settings
         self._own = settings.own_broker
         self._auth = None if self._own else auth
@@ -126,7 +125,6 @@ class Stream:
     # Connecting, again and again.
 
     async def _listen(self) -> None:
-        await self._recall_attempt()
         while True:
             await self._rest(0)
             version = self._login_version()
@@ -140,21 +138,25 @@ class Stream:
             except Broken as broken:
                 await self._recover(broken, visit)
 
-    async def _recall_attempt(self) -> None:
-        """When a process before us, or this one before a reload, tried last."""
+    async def _take_turn(self, visit: Visit) -> None:
+        """Wait until the last attempt is far enough back, whoever made it: a process before us, this one
+        before a reload, another client of the same account. Note ours.
+        """
+        gcid = "" if self._own else visit.introduction.username or ""
+        key = f"stream:{owner_key(gcid) or account_key(self._settings)}"
         now, at = self._clock.now(), None
         try:
-            at = moment((await self._memory.recall(self._key) or {}).get("attempted_at"))
+            at = moment((await self._memory.recall(key) or {}).get("attempted_at"))
         except JournalError:
-            at = now
+            at = now if self._attempted is None else None
         if at is not None:
             # A clock that was set back says no more than that it was not long ago.
-            self._attempted = self._clock.monotonic() - max(0.0, (now - at).total_seconds())
-
-    async def _note_attempt(self) -> None:
+            noted = self._clock.monotonic() - max(0.0, (now - at).total_seconds())
+            self._attempted = max(noted, self._attempted or noted)
+        await self._rest(0)
         self._attempted = self._clock.monotonic()
         with contextlib.suppress(JournalError):
-            await self._memory.remember(self._key, {"attempted_at": rfc3339(self._clock.now())})
+            await self._memory.remember(key, {"attempted_at": rfc3339(self._clock.now())})
 
     async def _introduce(self) -> Visit:
         if self._auth is None:
@@ -167,7 +169,7 @@ class Stream:
         """One connection, until a fresher one is due. Raises Broken."""
         self._let_in = None
         tls = trust(self._settings, self._base)
-        await self._note_attempt()
+        await self._take_turn(visit)
         line = Line(self._settings.stream_url, visit.introduction, self._version, tls, self._limits)
         await line.connect()
         self._let_in = self._clock.monotonic()
