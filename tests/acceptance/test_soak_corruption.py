@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import sqlite3
 from collections.abc import AsyncIterator
@@ -58,7 +59,7 @@ class Life:
             self.events += [str(line["event"]) for line in house._new_lines()]
 
     async def grows(self, house: House) -> None:
-        """Some days' worth of answers, and two polls."""
+        """Some days' worth of answers, and two polls; in the file itself, not only in its log."""
         entries = []
         for number in range(EARLIER):
             answer, record = snapshot_number(number)
@@ -66,6 +67,8 @@ class Life:
             self.acknowledged.add(record.id)
         await asyncio.gather(*map(house.app.journal.append, entries))
         await house.passes(2 * INTERVAL)
+        with contextlib.closing(sqlite3.connect(self.journal)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @property
     def aside(self) -> list[Path]:
@@ -152,21 +155,24 @@ async def test_what_was_remembered_and_is_broken_counts_as_forgotten(tmp_path, v
 
 
 async def ends_well(life: Life) -> None:
-    """Deliver all that there is, take back what was set aside, deliver that, and look for what is missing."""
-    lost = 0
-    for _ in range(2):
+    """Deliver all that there is, take back what was set aside, deliver that, and look for what is missing.
+
+    In three runs, for some damage shows late; and one more whenever the last set something aside.
+    """
+    told: dict[Path, int] = {}
+    letters: set[str] = set()
+    for run in itertools.count(1):
         async with life.run() as house:
             house.axiom.standing = take_in
             await drained(house)
             assert house.app.status().sources[0].state == "ok"
-        lost += await take_back(life)
-    async with life.run() as house:
-        house.axiom.standing = take_in
-        await drained(house)
-        letters = {
-            letter.record.id for letter in await house.app.journal.dead_letters("axiom") if letter.record
-        }
-    missing = life.acknowledged - life.arrived - letters
+            dead = await house.app.journal.dead_letters("axiom")
+            letters |= {letter.record.id for letter in dead if letter.record}
+        if run >= 3 and told.keys() == set(life.aside):
+            break
+        assert run < 10, "one journal after another is set aside"
+        told |= await take_back(life)
+    missing, lost = life.acknowledged - life.arrived - letters, sum(told.values())
     # Where the id itself was damaged, a record arrives or is set aside as another: rows have no checksum.
     renamed = len((life.arrived | letters) - life.acknowledged)
     assert len(missing) <= lost + renamed, f"{len(missing)} lost, {lost} told, {renamed} under another id"
@@ -181,11 +187,11 @@ async def drained(house: House) -> None:
     pytest.fail(f"not well: {house.app.status()}")
 
 
-async def take_back(life: Life) -> int:
-    """``poller salvage`` for all that was set aside; gives how much could not be read."""
+async def take_back(life: Life) -> dict[Path, int]:
+    """``poller salvage`` for all that was set aside; gives how much of each could not be read."""
     journal = SqliteJournal(life.journal, Policy(), SystemClock())
     await journal.open(["files", "axiom"])
     try:
-        return sum([(await salvage(path, journal)).lost for path in life.aside])
+        return {path: (await salvage(path, journal)).lost for path in life.aside}
     finally:
         await journal.close()

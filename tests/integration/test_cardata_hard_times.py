@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from cardata_house import (
     MOVING,
     ODOMETER,
     PETROL,
+    START,
     VEHICLES,
     Said,
     house,
@@ -287,3 +289,27 @@ async def test_what_the_stream_cannot_have_brought_is_not_missed(tmp_path, data)
         source = await road.started()
         await lived(road, source, DAY / HOUR / 2)
         assert silences(source, "stream_down") == []
+
+
+# --- who looks too often ----------------------------------------------------------------------
+
+
+async def test_a_doctor_called_every_hour_leaves_calls_for_a_recovery(road):
+    source = await road.started(**REST_ONLY)
+    await settled(road, source)
+    for _ in range(12):
+        examination = await source.examine()
+        await road.clock.advance(30 * MINUTE)
+    assert examination.calls == 0
+    assert any("not asked" in one.text for one in examination.findings)
+    assert source.channels().quota.purposes["doctor"] == 10
+
+
+async def test_a_list_without_an_end_does_not_take_all_calls(tmp_path):
+    """Each page costs one."""
+    sessions = [{"startTime": int(START.timestamp()) - n * 600, "displayedSoc": 80} for n in range(1, 100)]
+    cars = [replace(car, sessions=sessions) for car in VEHICLES[:1]]
+    async with house(tmp_path, cars) as road:
+        source = await road.started()
+        await lived(road, source, 23)
+        assert source.channels().quota.purposes["sessions"] == 10

@@ -34,6 +34,7 @@ from poller.vehicle.thresholds import DAEMON
 
 _PURPOSE: Final = "doctor"
 _MOST_CALLS: Final = 2
+_MOST_A_DAY: Final = 10
 #: Where an error does not say what mends it.
 _AGAIN: Final = "try again in a while; if it stays so, look for a newer poller, or report it"
 _NETWORK: Final = "look at this machine's network, its DNS and its firewall"
@@ -92,8 +93,7 @@ class _Examiner:
         tokens = await self._login()
         self._quota()
         if tokens is not None and REST in tokens.scopes:
-            await self._mappings()
-            await self._containers()
+            await self._ask()
         for vin in self._parts.dossiers:
             self._descriptors(vin)
         if not self._parts.dossiers:
@@ -208,6 +208,15 @@ class _Examiner:
         if isinstance(error, SourceError) and error.reason in ("network", "timeout"):
             self._unreached.add(self._settings.api_url)
         self._say("bad", subject, error.message, error.hint or _AGAIN)
+
+    async def _ask(self) -> None:
+        """Who looks every hour, by a timer say, must not spend what is kept for a recovery."""
+        if self._spent_before >= _MOST_A_DAY:
+            text = f"BMW was not asked: {self._spent_before} of the last 24 hours' calls went into such looks"
+            self._say("warn", "vehicles", text, "look again tomorrow; `poller status` costs no call")
+            return
+        await self._mappings()
+        await self._containers()
 
     async def _mappings(self) -> None:
         if self._is_unreached(self._settings.api_url, "vehicles"):

@@ -34,8 +34,8 @@ _VIN: Final = re.compile(r"[A-Za-z0-9]{17}")
 _LONGEST_TYPE: Final = 20
 #: A new token that BMW refused as well: it refuses us, not the token.
 _AFTER_DENIAL: Final = timedelta(hours=3)
-#: More pages than a sane answer has; each costs a call.
-_MOST_PAGES: Final = 20
+#: More pages than a sane answer has; each costs a call, and two cars' must not take them all.
+_MOST_PAGES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
