@@ -86,9 +86,10 @@ class Stream:
         self._force = False
         self._standing = StreamStanding(clock, self._logger, own=self._own, gap=limits.gap)
         self._ignored: set[str] = set()
-        #: On the steady clock: the last attempt to connect, and when the broker let us in.
+        #: On the steady clock: the last attempt to connect, when the broker let us in, and when that ended.
         self._attempted: float | None = None
         self._let_in: float | None = None
+        self._cut: float | None = None
 
     def status(self) -> StreamStatus:
         """How it stands; `since`: connected, or not, for so long."""
@@ -167,7 +168,7 @@ class Stream:
 
     async def _be_connected(self, visit: Visit) -> None:
         """One connection, until a fresher one is due. Raises Broken."""
-        self._let_in = None
+        self._let_in = self._cut = None
         tls = trust(self._settings, self._base)
         await self._take_turn(visit)
         line = Line(self._settings.stream_url, visit.introduction, self._version, tls, self._limits)
@@ -190,11 +191,14 @@ class Stream:
         await self._until_renewal(visit)
 
     async def _read(self, line: Line) -> None:
-        async for topic, body in line.messages():
-            self._take(topic, body)
-            if self._inbox.full:
-                self._standing.turned_away()
-                raise Broken(Cause.FULL)
+        try:
+            async for topic, body in line.messages():
+                self._take(topic, body)
+                if self._inbox.full:
+                    self._standing.turned_away()
+                    raise Broken(Cause.FULL)
+        finally:
+            self._cut = self._clock.monotonic()
 
     def _take(self, topic: str, body: bytes) -> None:
         if len(topic) > self._limits.topic or len(body) > self._limits.body:
@@ -221,7 +225,7 @@ class Stream:
             await self._clock.sleep(max(0.0, min(pauses)))
             if self._standing.slept():
                 return
-            if not settled and self._clock.monotonic() >= settles:
+            if not settled and self._cut is None and self._clock.monotonic() >= settles:
                 settled = True
                 self._course.settled()
                 self._standing.show_connected(self._version)
@@ -251,7 +255,9 @@ class Stream:
                 return
         if cause is Cause.CLOSED and visit.renew_at is not None and self._clock.now() >= visit.renew_at:
             cause = Cause.EXPIRED
-        lasted = None if self._let_in is None else self._clock.monotonic() - self._let_in
+        # What is waited for after the end, a last word and the closing, is no part of it.
+        cut = self._clock.monotonic() if self._cut is None else self._cut
+        lasted = None if self._let_in is None else cut - self._let_in
         step = self._course.failed(cause, lasted=lasted, code=broken.code, detail=broken.detail)
         self._force = self._force or step.fresh_login
         self._standing.show_down(step.state, step.cause.value, step.message, step.hint)
