@@ -197,11 +197,13 @@ def _how_it_went(subject: str, part: Json, well: str) -> Json:
 async def _poll_now(name: str, rounds: Rounds) -> Json:
     told_to_wait = rounds.told_to_wait()
     if told_to_wait is not None:
-        return {"name": name, "good": 0, "bad": 0, **told_to_wait}
+        return {"name": name, "good": 0, "bad": 0, "silences": [], **told_to_wait}
     outcome = await rounds.round()
     shown: Json = {"name": name, "good": outcome.good, "bad": outcome.bad, "error": None, "reason": None}
     if outcome.error is not None:
         shown.update(error=outcome.error.message, hint=outcome.error.hint, reason=outcome.error.reason)
+    silences = rounds.status.silences
+    shown["silences"] = [one.message for one in silences if one.message != shown["error"]]
     return shown
 
 

@@ -158,6 +158,16 @@ async def test_once_without_a_daemon_listens_to_nobody_and_a_second_one_costs_no
         await home.close()
 
 
+async def test_once_says_what_is_silent_although_its_snapshots_are_good(home):
+    await home.open()
+    assert (await home.ask("once"))["sources"][0]["silences"] == []
+    home.road.rest.order("CU-429", count=None)
+    await home.road.clock.advance(2 * HOUR)
+    (source,) = (await home.ask("once"))["sources"]
+    assert source["good"] == 2
+    assert any("calls are spent" in message for message in source["silences"])
+
+
 @pytest.mark.parametrize("scopes", [{"openid"}, {"openid", "cardata:streaming:read"}])
 async def test_once_without_the_scope_needs_a_human(home, scopes):
     home.road.login.subscribed = scopes

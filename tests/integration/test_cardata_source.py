@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from datetime import timedelta
 
 import pytest
@@ -319,6 +320,21 @@ async def test_without_a_daemon_rest_is_polled_and_a_second_look_costs_nothing(r
         assert found[PETROL].value("odometer_km") == 81623
         assert sum(road.asked().values()) == calls
         await source.close()
+
+
+async def test_without_a_daemon_a_login_that_is_gone_is_named_at_once(road):
+    """Although REST's last answer is as young as it is to be."""
+    source = road.source()
+    await source.open()
+    await tick(source)
+    await source.close()
+    shutil.rmtree(road.folder / "accounts")
+    source = road.source()
+    await source.open()
+    found = await tick(source)
+    assert found[ELECTRIC].reason == LoginRequired.reason
+    assert isinstance(found[ELECTRIC], LoginRequired)
+    await source.close()
 
 
 async def test_a_stream_alone_works_without_the_scope_for_rest(road):

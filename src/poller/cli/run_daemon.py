@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import typer
 
@@ -48,13 +49,13 @@ def once(
     return int(report["exit_code"])
 
 
-def _source_line(source: dict[str, object]) -> str:
+def _source_line(source: dict[str, Any]) -> str:
     line = f"source {source['name']}: {source['good']} snapshot{'s' * (source['good'] != 1)}"
     if source.get("error"):
         line += f", failed: {source['error']}"
     if source.get("hint"):
         line += f"\n  {source['hint']}"
-    return line
+    return "\n  ".join([line, *source["silences"]])
 
 
 def _sink_line(sink: dict[str, object]) -> str:

@@ -24,6 +24,8 @@ from poller.vehicle.privacy import short_vin
 
 NOT_MAPPED: Final = "CU-104"
 SCOPE: Final = "scope"
+#: Reasons of a failed call that say the way to BMW is cut; the stream reads them alike.
+_UNREACHED: Final = ("network", "timeout")
 #: The account's silences as reasons of a failed poll.
 _REASONS: Final[dict[Condition, str]] = {
     "no_network": "network",
@@ -79,9 +81,9 @@ class Outlook:
     def why_nothing(self, vin: str) -> SourceError | None:
         """Why a poll of this vehicle fails, None if all is well with it (``""``: a poll of the list).
 
-        It is well while the stream is connected, or REST has answered as lately as its pace allows. The
-        error lets the next poll look at the stream again, unless only a login helps; what REST alone says
-        of a login that can be refreshed was a fault of BMW's gateway before.
+        It is well while the stream is connected, or there is a login and REST has answered as lately as its
+        pace allows. The error lets the next poll look at the stream again, unless only a login helps; what
+        REST alone says of a login that can be refreshed was a fault of BMW's gateway before.
         """
         if vin and self._works(vin):
             return None
@@ -134,7 +136,7 @@ class Outlook:
                 rest=rest,
                 refused=self._refused(login, (trouble, failing), vins),
                 login_lost=not rest and not listens,
-                offline=trouble.failure if trouble and trouble.error.reason == "network" else None,
+                offline=trouble.failure if trouble and trouble.error.reason in _UNREACHED else None,
                 failing=failing.failure if failing and _is_rests(failing) else None,
                 cars=[self._heard(vin) for vin in vins],
             )
@@ -144,6 +146,8 @@ class Outlook:
         now, stream = self._clock.now(), self._stream()
         if stream is not None and not is_down(stream, now):
             return True
+        if self._lost_login() is not None:
+            return False
         dossier = self._garage.dossier(vin)
         answered = dossier.answered.get("telematicData") if dossier else None
         if answered is None:
