@@ -10,13 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from poller.cli import options
+from poller.cli.login_desk import Desk
 from poller.cli.qrcode import qr_code, shown_on
-from poller.cli.speaking import load_and_log
+from poller.cli.speaking import load_and_log, service_socket
 from poller.errors import ConfigError, LoginRequired, PollerError
 from poller.runtime.clock import Clock, SystemClock
 from poller.settings import Loaded
 from poller.sources.device import ByDevice, Code, log_in
-from poller.web.display import since, span
+from poller.vehicle.display import since, span
 
 #: Codes shown to somebody who does not enter one: half an hour of BMW's.
 _CODES = 6
@@ -44,14 +45,21 @@ def login(
     mybmw asks for a solved captcha, or takes one of the options.
     """
     # What is logged on the way is said here in words.
-    loaded = load_and_log(config, options.overrides(data_dir, "error"))
-    given = {"--captcha-token": captcha_token, "--refresh-token": refresh_token, "--take-over": take_over}
-    found = _source(loaded, source, SystemClock())
-    if isinstance(found, ByDevice):
-        kind = loaded.settings.sources[source].type
-        _refuse([option for option, value in given.items() if value], source, kind)
-    token = typer.prompt("Refresh token", hide_input=True) if refresh_token else None
-    done = login_to(loaded, source, captcha_token=captcha_token, refresh_token=token, take_over=take_over)
+    overrides = options.overrides(data_dir, "error")
+    if (door := service_socket(config, overrides)) is not None:
+        if take_over is not None:
+            hint = "stop the service first, then do it as root"
+            raise PollerError("--take-over names a file that the service cannot see", hint=hint)
+        token = _asked_for(refresh_token)
+        done = login_at(door, source, captcha_token=captcha_token, refresh_token=token)
+    else:
+        loaded = load_and_log(config, overrides)
+        given = {"--captcha-token": captcha_token, "--refresh-token": refresh_token, "--take-over": take_over}
+        if isinstance(_source(loaded, source, SystemClock()), ByDevice):
+            kind = loaded.settings.sources[source].type
+            _refuse([option for option, value in given.items() if value], source, kind)
+        token = _asked_for(refresh_token)
+        done = login_to(loaded, source, captcha_token=captcha_token, refresh_token=token, take_over=take_over)
     try:
         typer.echo(asyncio.run(done))
     except KeyboardInterrupt:
@@ -77,13 +85,28 @@ async def login_to(
             return await _by_device(source, name, clock)
         if not (captcha_token or refresh_token or take_over):
             password = getattr(loaded.settings.sources[name], "password", None)
-            captcha_token = _ask_for_captcha(source, name, has_password=password is not None)
+            captcha_token = _ask_for_captcha(source.captcha_page, name, has_password=password is not None)
         done: str = await source.login(
             captcha_token=captcha_token, refresh_token=refresh_token, takeover=take_over
         )
         return done
     finally:
         await source.close()
+
+
+async def login_at(
+    door: Path, name: str, *, captcha_token: str | None = None, refresh_token: str | None = None
+) -> str:
+    """As `login_to`, done by the daemon behind the control socket `door`. Raises PollerError."""
+    from poller.web.control import ControlClient
+
+    clock = SystemClock()
+    desk = Desk(ControlClient(door), name, clock)
+    standing = await desk.begin(captcha_token=captcha_token, refresh_token=refresh_token)
+    if standing["state"] == "asks":
+        page, has_password = str(standing["captcha_page"]), bool(standing["has_password"])
+        standing = await desk.begin(captcha_token=_ask_for_captcha(page, name, has_password=has_password))
+    return str(standing["text"]) if standing["state"] == "done" else await _by_device(desk, name, clock)
 
 
 def _source(loaded: Loaded, name: str, clock: Clock) -> Any:
@@ -157,7 +180,11 @@ class _Prompt:
         return span(since(self._clock.now(), code.expires_at))
 
 
-def _ask_for_captcha(source: Any, name: str, *, has_password: bool) -> str:
+def _asked_for(refresh_token: bool) -> str | None:  # noqa: FBT001 - the flag, as it was given
+    return typer.prompt("Refresh token", hide_input=True) if refresh_token else None
+
+
+def _ask_for_captcha(page: str, name: str, *, has_password: bool) -> str:
     if not has_password:
         # A solved captcha is good for one login; it must not be spent on one that cannot work.
         raise ConfigError(
@@ -165,6 +192,6 @@ def _ask_for_captcha(source: Any, name: str, *, has_password: bool) -> str:
             hint=f"set `password` under [sources.{name}], or use --refresh-token or --take-over",
         )
     typer.echo("BMW asks for a captcha at the first login. Open this page, solve it, copy the token:")
-    typer.echo(f"\n  {source.captcha_page}\n")
+    typer.echo(f"\n  {page}\n")
     token: str = typer.prompt("Token", hide_input=True)
     return token.strip()

@@ -49,11 +49,30 @@ def reach(
         if path is None:
             raise
     else:
-        system = loaded.path is None or loaded.path.is_relative_to(_SYSTEM)
-        path = find_socket(os.environ, loaded.settings.data_dir, system=system)
+        path = find_socket(os.environ, loaded.settings.data_dir, system=_of_service(loaded))
         if path is None:
             return asyncio.run(_here(loaded, command, arguments or {}))
     return ControlClient(path).call(command, dict(arguments or {}))
+
+
+def service_socket(config: Path | None, overrides: Mapping[str, str]) -> Path | None:
+    """The socket of a daemon whose files lie elsewhere than we would look: a service's. None: there is none.
+
+    Raises PollerError for one that we may not talk to.
+    """
+    from poller.web.control import SOCKET_NAME, find_socket
+
+    try:
+        loaded = load(config, overrides=overrides)
+    except ConfigError:
+        return find_socket(os.environ, None, system=True)
+    data_dir = loaded.settings.data_dir
+    path = find_socket(os.environ, data_dir, system=_of_service(loaded))
+    return None if path == data_dir / SOCKET_NAME else path
+
+
+def _of_service(loaded: Loaded) -> bool:
+    return loaded.path is None or loaded.path.is_relative_to(_SYSTEM)
 
 
 async def _here(loaded: Loaded, command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,10 @@ class ServiceManager:
         """A reload begins; `ready` ends it."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
+    def starting(self, status: str, within: float) -> None:
+        """The start takes longer: do not give up on it before another `within` seconds are over."""
+        self._send(f"EXTEND_TIMEOUT_USEC={round(within * 1e6)}\nSTATUS={_line(status)}")
+
     def stopping(self) -> None:
         """We are on our way out."""
         self._send("STOPPING=1")

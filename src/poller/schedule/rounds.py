@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -27,6 +28,8 @@ from poller.vehicle.records import milliseconds, parse_time, rfc3339
 LOGIN_LOOK = 10.0
 #: A source may miss this many polls before it counts as not ready.
 ALLOWED_MISSES = 3
+#: Real seconds that a source may take for one vehicle: far longer than the time-outs of any.
+ANSWER_WITHIN = 900.0
 #: Reasons that come with the server's own word on when to ask again.
 TOLD = frozenset({"rate_limited", "quota", "blocked"})
 
@@ -64,8 +67,10 @@ class Rounds:
         may_collect: Callable[[], Awaitable[bool]],
         listed: Callable[[Source, frozenset[str]], Awaitable[None]],
         failed: Callable[[Source, SourceError, Target | None], Awaitable[None]],
+        answer_within: float = ANSWER_WITHIN,
     ) -> None:
         self._source = source
+        self._answer_within = answer_within
         self._attended = source if isinstance(source, Attended) else None
         self._poll = poll
         self._memory = memory
@@ -79,6 +84,7 @@ class Rounds:
         self._backoff = BackOff()
         self._ends: Until | None = None
         self._silences: Sequence[Silence] = ()
+        self._unsaid = False
         self._logger = log.get("schedule", source=source.name)
         self._status = SourceStatus(
             name=source.name, kind=source.kind, state="starting", allowed_age=interval * ALLOWED_MISSES
@@ -148,13 +154,17 @@ class Rounds:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll whenever due, until `stop`; a round in flight when it comes is finished."""
-        while True:
-            await self._next_due(stop)
-            if stop.is_set():
-                return
-            self._due.clear()
-            if self._allowed():
-                await self.round(stop)
+        try:
+            while True:
+                await self._next_due(stop)
+                if stop.is_set():
+                    return
+                self._due.clear()
+                if self._allowed():
+                    await self.round(stop)
+        finally:
+            with suppress(JournalError):
+                await self._remember_success()
 
     async def round(self, stop: asyncio.Event | None = None) -> Outcome:
         """Ask for every vehicle now, whatever the back-off says; never two rounds at once.
@@ -175,6 +185,8 @@ class Rounds:
                 await self._note_attempt()
                 outcome = await self._ask_all(stop)
                 await self._conclude(outcome, login)
+                if stop is None:
+                    await self._remember_success()
             except JournalError as error:
                 unkept = SourceUnavailable(error.message, hint=error.hint, reason="journal")
                 await self._failed(self._source, unkept, None)
@@ -208,8 +220,10 @@ class Rounds:
 
     async def _ask_all(self, stop: asyncio.Event | None) -> Outcome:
         try:
-            targets = await self._source.targets()
-        except SourceError as unlisted:
+            async with asyncio.timeout(self._answer_within):
+                targets = await self._source.targets()
+        except (SourceError, TimeoutError) as failed:
+            unlisted = failed if isinstance(failed, SourceError) else self._hangs()
             await self._failed(self._source, unlisted, None)
             return Outcome(error=unlisted)
         vins = frozenset(target.vin for target in targets)
@@ -230,11 +244,16 @@ class Rounds:
     async def _ask_one(self, target: Target) -> SourceError | None:
         """How one vehicle failed, or None; a bug met with one must not starve the others."""
         try:
-            await self._poll(self._source, target)
+            async with asyncio.timeout(self._answer_within):
+                await self._poll(self._source, target)
         except SourceError as error:
             return error
         except JournalError:
             raise
+        except TimeoutError:
+            hanging = self._hangs()
+            await self._failed(self._source, hanging, target)
+            return hanging
         except Exception as bug:
             self._logger.exception("poll.crashed")
             words = f"a bug in this program: {type(bug).__name__}"
@@ -243,12 +262,24 @@ class Rounds:
             return failure
         return None
 
+    def _hangs(self) -> SourceUnavailable:
+        words = f"the source did not answer within {self._answer_within:.0f} s"
+        return SourceUnavailable(
+            words, hint="what it reads from hangs; others are not held up", reason="timeout"
+        )
+
     async def _note_attempt(self) -> None:
         now = milliseconds(self._clock.now())
         self._status = replace(self._status, last_attempt_at=now)
         await self._remember_attempt()
 
+    async def _remember_success(self) -> None:
+        """For a restart. Of many in a row, the note of the next attempt tells: a commit less for each poll."""
+        if self._unsaid:
+            await self._remember_attempt()
+
     async def _remember_attempt(self) -> None:
+        self._unsaid = False
         attempt, success = self._status.last_attempt_at, self._status.last_success_at
         await self._memory.remember(
             self._key("attempt"),
@@ -274,9 +305,11 @@ class Rounds:
             self._back_off(after)
         if self._backoff != before:
             await self._memory.remember(self._key("backoff"), self._backoff.to_json())
+        news = self._backoff != before or self._status.last_success_at is None
         self._note(outcome)
-        if error is None or outcome.good:
-            await self._remember_attempt()
+        self._unsaid = error is None or outcome.good > 0
+        if news:
+            await self._remember_success()
 
     def _note(self, outcome: Outcome) -> None:
         error, now = outcome.error, self._clock.now()

@@ -131,14 +131,25 @@ class Timer:
             self._scheduler.shutdown(wait=False)
 
     async def watch(self, stop: asyncio.Event, beat: Callable[[], None] = lambda: None) -> None:
-        """Compare wall and steady time every half minute; after a jump every entry is due now."""
+        """Compare wall and steady time every half minute; after a jump every entry is due now.
+
+        `beat` is called at the start, and then each time that no entry is overdue.
+        """
         wall, steady = self._clock.now(), self._clock.monotonic()
+        beat()
         while not await wait(stop, self._clock, WATCH_EVERY * self._clock.rate):
-            beat()
             moved = (self._clock.now() - wall).total_seconds() - (self._clock.monotonic() - steady)
             wall, steady = self._clock.now(), self._clock.monotonic()
             if abs(moved) > JUMP * self._clock.rate:
                 self._jumped(moved)
+            if self._punctual():
+                beat()
+
+    def _punctual(self) -> bool:
+        """Whether the scheduler runs and has fired what was due: a jump has just made everything due."""
+        late = self._machine() - timedelta(seconds=WATCH_EVERY)
+        fires = (job.next_run_time for job in self._scheduler.get_jobs())
+        return bool(self._scheduler.running) and all(at is None or at > late for at in fires)
 
     def _jumped(self, seconds: float) -> None:
         self._logger.warning("clock.jumped", seconds=round(seconds))

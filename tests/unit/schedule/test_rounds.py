@@ -212,6 +212,43 @@ async def test_a_success_is_remembered_at_once(world):
     assert again.status.last_success_at == at
 
 
+async def polled(world, *, then=60.0):
+    """One of the polls of `run`; gives when it succeeded."""
+    await world.rounds.round(asyncio.Event())
+    at = world.rounds.status.last_success_at
+    await world.clock.advance(then)
+    return at
+
+
+async def remembered(world):
+    again = world.restarted()
+    await again.open()
+    return again.status.last_success_at
+
+
+async def test_while_it_runs_a_kill_costs_the_last_of_many_successes_at_most(world):
+    first = await polled(world)
+    assert await remembered(world) == first
+    second = await polled(world)
+    await polled(world)
+    assert await remembered(world) == second
+
+
+async def test_the_first_success_after_a_failure_is_remembered_at_once(world):
+    await polled(world)
+    world.source.script = [SourceUnavailable("down")] * 2 + [{}] * 2
+    await polled(world, then=3600)
+    assert await polled(world) == await remembered(world)
+
+
+async def test_a_stop_leaves_the_last_success_behind(world):
+    await polled(world)
+    last, stop = await polled(world), asyncio.Event()
+    stop.set()
+    await world.rounds.run(stop)
+    assert await remembered(world) == last
+
+
 async def test_a_round_that_was_stopped_before_anybody_was_asked_is_no_success(world):
     stop = asyncio.Event()
     stop.set()
