@@ -1,4 +1,4 @@
-"""Write deploy/prometheus/rules.yml and the docs' table of alerts (`make docs`); a test holds both fresh.
+"""Write the alerts for Prometheus and Grafana, and their table in the docs (`make docs`); tests compare.
 
 Numbers come from `poller.vehicle.thresholds`, names and units from the signal catalogue.
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
+import grafana_rules
+from alert import Rule
 from promql import Pace, based, metric, openings
 
 from poller.vehicle.signals import BY_KEY
@@ -20,6 +21,7 @@ from poller.vehicle.thresholds import CAR, DAEMON, DAY
 
 _ROOT = Path(__file__).resolve().parents[1]
 RULES = _ROOT / "deploy/prometheus/rules.yml"
+GRAFANA = _ROOT / "deploy/grafana/provisioning/alerting/rules.yaml"
 PAGE = _ROOT / "docs/operating/alerts.md"
 NORMAL = Pace()
 BEGIN, END = "<!-- alerts: written by `make docs` -->", "<!-- alerts end -->"
@@ -29,21 +31,6 @@ _HEAD = """\
 # signal catalogue; not by hand. `promtool test rules rules_test.yml` holds every timing.
 groups:
 """
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One alerting rule. `when` says in the docs when it fires; rules of one alert stand together."""
-
-    group: Literal["poller", "cars"]
-    alert: str
-    severity: Literal["critical", "warning", "info"]
-    expr: str
-    lasts: float
-    when: str
-    summary: str
-    mend: str
-    labels: tuple[tuple[str, str], ...] = ()
 
 
 def rules(pace: Pace = NORMAL) -> list[Rule]:
@@ -233,6 +220,15 @@ def _body(pace: Pace) -> Iterator[Rule]:
         "{{ $value | humanizePercentage }} of the pressure it should have",
         "Pump it up, and look for a leak if it comes back",
     )  # fmt: skip
+    yield Rule(
+        "cars", "CarTirePressureHigh", "info",
+        f"max by (vehicle, position) ({pressure} / {target}) > {CAR.tire_pressure_high_percent / 100:g}",
+        CAR.tire_pressure_for,
+        f"a tyre has more than {CAR.tire_pressure_high_percent:g} % of its target pressure",
+        "{{ $labels.vehicle }}: the " + _plain("$labels.position") + " tyre has "
+        "{{ $value | humanizePercentage }} of the pressure it should have",
+        "Let some air out, once the tyres are cold",
+    )  # fmt: skip
 
 
 def _energy(pace: Pace) -> Iterator[Rule]:
@@ -245,6 +241,13 @@ def _energy(pace: Pace) -> Iterator[Rule]:
         f"parked below {CAR.soc_percent:g} % and not plugged in, for {_words(CAR.soc_for)}",
         "{{ $labels.vehicle }} is at {{ $value | humanizePercentage }} and not plugged in",
         "Plug it in",
+    )  # fmt: skip
+    yield Rule(
+        "cars", "CarAuxBatteryLow", "warning",
+        f"max by (vehicle) ({metric('aux_battery_volts')}) < {CAR.aux_battery_volts:g}", CAR.aux_battery_for,
+        f"the 12 V battery has been below {CAR.aux_battery_volts:g} V for {_words(CAR.aux_battery_for)}",
+        '{{ $labels.vehicle }}: the 12 V battery has {{ printf "%.1f" $value }} V',
+        "Drive for an hour, or charge it",
     )  # fmt: skip
 
 
@@ -366,5 +369,6 @@ def page(old: str) -> str:
 
 if __name__ == "__main__":
     RULES.write_text(text(), encoding="utf-8")
+    GRAFANA.write_text(grafana_rules.text(rules(), NORMAL), encoding="utf-8")
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     print(f"{RULES.name}: {len(rules())} rules")

@@ -1,6 +1,6 @@
 """``python -m poller.health``: exit 0 if the daemon on this machine makes progress, else 1.
 
-For a container's health check, which runs every half minute for years: two modules of the standard
+For a container's health check, which runs every minute for years: two modules of the standard
 library, no client, no settings; a page moved by ``POLLER_WEB__LISTEN`` is followed.
 """
 

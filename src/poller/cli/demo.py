@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import functools
+import os
 import shlex
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _SOURCE = "demo"
 _CARDATA = "cardata"
+SPEED = 60.0
 #: Real seconds until a login that is allowed by itself is asked about.
 _LOGIN_SECONDS = 0.02
 #: Real seconds until the car at CarData sends all it has: the poller listens by then.
@@ -100,7 +102,7 @@ def demo(
     ] = "127.0.0.1:9877",
     speed: Annotated[
         float, typer.Option(min=1, max=3600, help="How many times faster than real time runs.", metavar="N")
-    ] = 60.0,
+    ] = SPEED,
     scenario: Annotated[
         str | None,
         typer.Option(help="Play a bad day, such as internet-outage, or a TOML file.", metavar="SCENARIO"),
@@ -122,10 +124,21 @@ def demo(
     if told is not None:
         seed = told.seed if seed is None else seed
     address = _address(listen)
-    with contextlib.suppress(KeyboardInterrupt):  # before the daemon takes signals
-        asyncio.run(_demo(Path(folder), address, speed, 1 if seed is None else seed, told))
-    typer.echo("The demo is over.")
+    rehearse(Path(folder), address, speed, 1 if seed is None else seed, told)
     return 0
+
+
+def rehearse(
+    folder: Path,
+    address: tuple[str, int],
+    speed: float = SPEED,
+    seed: int = 1,
+    scenario: Scenario | None = None,
+) -> None:
+    """The demo until a signal ends it. Raises PollerError if it cannot start."""
+    with contextlib.suppress(KeyboardInterrupt):  # before the daemon takes signals
+        asyncio.run(_demo(folder, address, speed, seed, scenario))
+    typer.echo("The demo is over.")
 
 
 async def _demo(
@@ -331,7 +344,10 @@ def _announce(urls: list[str], asked: tuple[str, int], folder: Path, speed: floa
 
 def _command(words: str, folder: Path) -> str:
     """Another command about this demo, to be pasted into a shell."""
-    return f"poller {words} --config {shlex.quote(str(folder / 'config.toml'))}"
+    command = f"poller {words} --config {shlex.quote(str(folder / 'config.toml'))}"
+    if "POLLER_DATA_DIR" in os.environ:  # for that command it counts, as it does not for the demo
+        command += f" --data-dir {shlex.quote(str(folder / 'data'))}"
+    return command
 
 
 def _mended_by(scenario: Scenario, folder: Path) -> list[str]:

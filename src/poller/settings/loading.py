@@ -21,6 +21,7 @@ from poller.settings.places import (
     find_file,
     secret_folders,
     system_zone,
+    unreadable,
 )
 from poller.settings.problems import Place, Problem, dotted
 from poller.settings.rules import problems_in, warnings_about
@@ -95,6 +96,8 @@ def _read(path: Path) -> dict[str, Any]:
         reason = f'is not valid TOML: {error}; text stands in "quotes", a table begins with [its.name]'
     except (ValueError, RecursionError):
         reason = "is not valid TOML: a number is too long or lists are nested too deep"
+    except PermissionError:
+        reason = unreadable(path)
     except OSError as error:
         reason = f"cannot be read: {error.strerror or 'the system refuses it'}"
     raise ConfigError([f"{path}: {reason}"])
@@ -161,6 +164,8 @@ def _secrets(value: Any, place: Place = ()) -> Iterator[Place]:
         yield place
     if isinstance(value, CommandSettings) and any("@" in argument for argument in value.command):
         yield (*place, "command")
+    if isinstance(value, tuple) and any(isinstance(item, SecretStr) for item in value):
+        yield place
     inner = dict(value) if isinstance(value, BaseModel | Mapping) else {}
     for name, child in inner.items():
         yield from _secrets(child, (*place, name))

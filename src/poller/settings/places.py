@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import os
 import re
+import shlex
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,6 +67,22 @@ def secret_folders(environ: Mapping[str, str]) -> list[Path]:
     """Where secret files lie, later ones win: a container's folder, then ``$CREDENTIALS_DIRECTORY``."""
     credentials = environ.get("CREDENTIALS_DIRECTORY")
     return [_CONTAINER_SECRETS, *([Path(credentials)] if credentials else [])]
+
+
+def unreadable(path: Path, shown: str | None = None) -> str:
+    """Why this user may not read `path`, and the command that lets him: for one line of a message.
+
+    `shown` stands for a path that must not be shown.
+    """
+    shut = next(
+        (folder for folder in reversed(path.absolute().parents) if not os.access(folder, os.X_OK)), path
+    )
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        mend = "chmod u+rX" if shut.stat().st_uid == uid else f"chown {uid}:{gid}"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return f"cannot be read by uid {uid}: {mend} {shown or shlex.quote(str(shut))}"
 
 
 def default_data_dir(environ: Mapping[str, str], *, root: bool) -> Path | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from poller.settings.places import unreadable
 from poller.settings.problems import PREFIX, Place, Problem, spelt
 
 #: What container platforms set for a service called "poller".
@@ -50,6 +51,9 @@ class Variables:
     def _take_folder(self, folder: Path, config: Path | None) -> None:
         try:
             files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
+        except PermissionError:
+            self.problems.append(Problem((), unreadable(folder), "the folder of secret files"))
+            return
         except OSError:
             return
         for name, rest in self._ours(files, "the secret file"):
@@ -62,13 +66,13 @@ class Variables:
             if rest.endswith(_FILE):
                 # Its value is never shown: a password put there by mistake stays a secret.
                 origin = f"the file that {name} names"
-                self._take_file(_split(rest.removesuffix(_FILE)), Path(environ[name]), origin)
+                self._take_file(_split(rest.removesuffix(_FILE)), Path(environ[name]), origin, f'"${name}"')
         for name, rest in ours:
             if not rest.endswith(_FILE):
                 self.given.append(Given(_split(rest), environ[name], f"the variable {name}"))
 
-    def _take_file(self, spelling: Place, path: Path, origin: str) -> None:
-        text = self._read(spelling, path, origin)
+    def _take_file(self, spelling: Place, path: Path, origin: str, shown: str | None = None) -> None:
+        text = self._read(spelling, path, origin, shown)
         if text is not None:
             self.given.append(Given(spelling, text, origin))
 
@@ -85,16 +89,19 @@ class Variables:
             first.setdefault(rest, name)
         return [(name, rest) for rest, name in first.items()]
 
-    def _read(self, place: Place, path: Path, origin: str) -> str | None:
-        reason = "there is no such regular file"
+    def _read(self, place: Place, path: Path, origin: str, shown: str | None) -> str | None:
+        """Its text; `shown` stands for its path in messages, if that must not be shown."""
+        reason = "cannot be read: there is no such regular file"
         try:
             if path.is_file():
                 return path.read_text("utf-8").removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:
-            reason = "it is not UTF-8 text"
+            reason = "cannot be read: it is not UTF-8 text"
+        except PermissionError:
+            reason = unreadable(path, shown)
         except OSError as error:
-            reason = error.strerror or "the system refuses it"
-        self.problems.append(Problem(place, f"cannot be read: {reason}", origin))
+            reason = f"cannot be read: {error.strerror or 'the system refuses it'}"
+        self.problems.append(Problem(place, reason, origin))
         return None
 
 

@@ -18,6 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from poller.runtime.quantities import is_loopback
 from poller.web.passwords import Password, Throttle
 
 #: Open to whoever reaches the port: what a monitoring system needs.
@@ -75,7 +76,9 @@ class Guard:
     """Lets a request through, or answers it with a refusal.
 
     `local` are the sockets' addresses (host, port) that only this machine reaches; `hosts` the names
-    by which a browser may call us, `trusted_origins` those of them that the owner listed himself.
+    by which a browser may call us, `trusted_origins` those of them that the owner listed himself. `demo`:
+    the cars are simulated, and whoever calls us by a name of his own machine (a published port of a
+    container, a tunnel) may look at them without a password.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Guard:
         trusted_origins: Collection[str] = (),
         password: Password | None,
         throttle: Throttle,
+        demo: bool = False,
     ) -> None:
         self._app = app
         self._local = frozenset(local)
@@ -94,13 +98,14 @@ class Guard:
         self._trusted_origins = frozenset(host.lower() for host in trusted_origins)
         self._password = password
         self._throttle = throttle
+        self._demo = demo
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on or refuse it; either way the answer is hardened."""
         headers = Headers(scope=scope)
         refusal = self._wrong_host(scope, headers) or self._wrong_origin(scope, headers)
         if refusal is None and scope["path"] not in OPEN_PATHS:
-            refusal = self._exposed(scope) or await self._unknown_person(scope, headers)
+            refusal = self._exposed(scope, headers) or await self._unknown_person(scope, headers)
         app = self._app if refusal is None else refusal.response(scope["path"])
 
         async def send_guarded(message: Message) -> None:
@@ -144,8 +149,10 @@ class Guard:
                 return None
         return Refusal(HTTPStatus.FORBIDDEN, "This request comes from another site's page.")
 
-    def _exposed(self, scope: Scope) -> Refusal | None:
+    def _exposed(self, scope: Scope, headers: Headers) -> Refusal | None:
         if self._password is not None or scope["server"] in self._local:
+            return None
+        if self._demo and is_loopback(host_of(headers.get("host", ""))):
             return None
         hint = (
             "Set [web] password (or POLLER_WEB__PASSWORD), or open the page on the poller's own machine; "

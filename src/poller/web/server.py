@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from poller.errors import PollerError
 from poller.runtime.clock import Clock
+from poller.vehicle.display import Display
 from poller.web.base import Daemon
-from poller.web.display import Display
 from poller.web.guards import BasePath, Guard, host_of
 from poller.web.logins import Logins
 from poller.web.page import Page
@@ -29,7 +29,7 @@ class WebServer:
     `bound`: the addresses that a server before this one had; they are taken again, whatever `listen`
     says. `password`: plain or as `passwords.hash_password` makes it. `base_path`: where a reverse proxy
     shows us (``/car``). `allowed_hosts`: names besides addresses and localhost by which we are called.
-    Raises ConfigError for an impossible password hash.
+    `demo`: as `Guard` has it. Raises ConfigError for an impossible password hash.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class WebServer:
         password: str | None = None,
         base_path: str = "",
         allowed_hosts: Sequence[str] = (),
+        demo: bool = False,
     ) -> None:
         self._daemon = daemon
         self._listen = tuple(listen)
@@ -51,6 +52,7 @@ class WebServer:
         self._password = Password(password) if password else None
         self._base_path = base_path.strip("/") and "/" + base_path.strip("/")
         self._allowed_hosts = tuple(host_of(host) for host in allowed_hosts)
+        self._demo = demo
         self._sockets: list[socket.socket] = []
         self._addresses = list(bound)
         self._logins = Logins(daemon, clock)
@@ -108,6 +110,7 @@ class WebServer:
             trusted_origins=self._allowed_hosts,
             password=self._password,
             throttle=Throttle(self._clock),
+            demo=self._demo,
         )
         return BasePath(guard, self._base_path)
 

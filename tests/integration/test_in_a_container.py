@@ -1,0 +1,93 @@
+"""What the image starts, and what it says where it may not read or write."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from poller.container import configured
+from poller.errors import JournalError
+from poller.journal.place import prepare_folder
+from poller.settings.places import unreadable
+
+#: Nobody's number here.
+SOMEBODY = 54321
+
+
+@pytest.fixture
+def as_root() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+
+
+def test_with_nothing_said_it_is_the_demo(tmp_path) -> None:
+    assert not configured({"POLLER_CONFIG": str(tmp_path / "config.toml")})
+    assert not configured({"POLLER_CONFIG": str(tmp_path / "gone/config.toml"), "POLLER_DATA_DIR": "/data"})
+
+
+def test_with_a_file_or_a_source_in_variables_it_is_the_owners_car(tmp_path) -> None:
+    config = tmp_path / "config.toml"
+    config.symlink_to("nowhere")
+    assert configured({"POLLER_CONFIG": str(config)}), "a broken one is an error, not a demo"
+    missing = {"POLLER_CONFIG": str(tmp_path / "missing.toml")}
+    assert configured({**missing, "POLLER_SOURCES__BMW__TYPE": "mybmw"})
+    assert configured({"POLLER_CONFIG": ""})
+
+
+def test_with_arguments_it_is_the_command_line(tmp_path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "poller.container", "--version"],
+        env={"POLLER_CONFIG": str(tmp_path / "config.toml")}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.split()[0]) == (0, "poller")
+
+
+def test_a_file_of_somebody_else_is_told_with_the_command_that_opens_it(tmp_path, as_root) -> None:
+    path = tmp_path / "its name.toml"
+    path.touch()
+    os.chown(path, SOMEBODY, SOMEBODY)
+    assert unreadable(path) == f"cannot be read by uid 0: chown 0:0 '{path}'"
+    assert unreadable(path, '"$POLLER_X_FILE"') == 'cannot be read by uid 0: chown 0:0 "$POLLER_X_FILE"'
+
+
+def test_a_file_of_our_own_needs_another_mode(tmp_path) -> None:
+    path = tmp_path / "config.toml"
+    path.touch()
+    assert unreadable(path).endswith(f": chmod u+rX {path}")
+
+
+@pytest.mark.parametrize("name", ["", "poller.lock", "journal.db"])
+def test_a_data_directory_of_somebody_else_is_told_with_the_command_that_mends_it(tmp_path, as_root, name):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    if name:
+        folder.chmod(0o1777)
+        (folder / name).touch(mode=0o600)
+    said = refused(folder)
+    assert f"belongs to uid 0, and uid {SOMEBODY} may not write it" in said
+    assert f"chown -R {SOMEBODY}:{SOMEBODY} ." in said
+
+
+def refused(folder: Path) -> str:
+    """What somebody else is told, who stands in the folder: those above it are closed to him."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.chdir(folder)
+        os.setgroups([])
+        os.setgid(SOMEBODY)
+        os.setuid(SOMEBODY)
+        try:
+            prepare_folder(Path())
+        except JournalError as error:
+            os.write(writing, f"{error.message}\n{error.hint}".encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as said:
+        return said.read()
