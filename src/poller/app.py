@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from poller import __released__, __version__
+from poller.derive.alerts.active import active
+from poller.derive.alerts.car import AlertDeriver
+from poller.derive.alerts.words import car_name
 from poller.errors import JournalError
 from poller.journal.base import JournalStats, Policy
 from poller.journal.sqlite import SqliteJournal
@@ -16,18 +20,21 @@ from poller.runtime import log
 from poller.runtime.clock import Clock, SystemClock
 from poller.runtime.metrics import Metrics, Registry
 from poller.runtime.pulse import Pulse
-from poller.runtime.status import DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
+from poller.runtime.status import AlertStatus, DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
 from poller.schedule.rounds import Rounds
 from poller.settings import Loaded, Settings
 from poller.sinks import BUILDERS as SINKS
 from poller.sinks import Builder as SinkBuilder
+from poller.sinks.base import Attended as AttendedSink
 from poller.sources import BUILDERS as SOURCES
 from poller.sources import Builder as SourceBuilder
 from poller.sources.device import ByDevice
 from poller.sources.findings import Examined
-from poller.vehicle.fleet import Fleet
+from poller.vehicle.display import Display
+from poller.vehicle.fleet import Fleet, VehicleView
 from poller.vehicle.privacy import Rendering, short_vin
 from poller.vehicle.records import Json, parse_time
+from poller.watch import Manners, Watch
 from poller.web.readiness import reasons
 
 #: Real seconds that a look into the journal may take before the status does without.
@@ -36,13 +43,15 @@ PATIENCE = 5.0
 STEADY = 86_400.0
 #: Failures that the page remembers, so that successes do not wash them away.
 REMEMBERED_FAILURES = 20
+#: Real seconds in which a writer that is idle answers.
+BREATH = 0.25
 
 
 class App:
     """One poller over one data directory: the journal, the road, and how they stand.
 
-    `running` is set by the daemon; a command that opens the app by itself leaves it False. Builders:
-    kind → how a source or sink of that kind is made.
+    `running` is set by the daemon; a command that opens the app by itself leaves it False; so is
+    `reload_failure`. Builders: kind → how a source or sink of that kind is made.
     """
 
     def __init__(
@@ -65,8 +74,11 @@ class App:
         self.road = self._road(loaded)
         self.metrics.expose(self.status)
         self.running = False
+        self.reload_failure: Failure | None = None
+        self._needs_restart: tuple[str, ...] = ()
         self._started_at = self.clock.now()
         self._refreshed_at: float | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._stats: JournalStats | None = None
         self._journal_failure: Failure | None = None
         self._failures: list[tuple[str, Failure]] = []
@@ -75,17 +87,27 @@ class App:
         self._jumps = 0
         #: No clock is right that shows an earlier time.
         self._earliest = parse_time(__released__)
+        self.watch = Watch(
+            self.journal,
+            self.clock,
+            status=self.status,
+            manners=self._manners,
+            committed=self._wake,
+        )
         self._logger = log.get("app")
 
     async def open(self) -> None:
         """Take the data directory and open every part. Raises JournalLocked, JournalError."""
         await self.journal.open(Road.queued_names(self.loaded.settings))
         await self.road.open()
+        await self.watch.open()
         await self.refresh()
         self._judge_clock()
 
     async def close(self, within: float = 3.0) -> None:
         """Close in reverse; may be called twice. Connections get `within` real seconds to end well."""
+        if self._listening is not None:
+            self._listening.cancel()
         await self.road.close(within)
         await self.journal.close()
 
@@ -125,7 +147,16 @@ class App:
             return
         else:
             self._journal_failure = None
+        if self._listening is None or self._listening.done():
+            self._listening = asyncio.create_task(self._listen(), name="journal-beat")
+        # Mostly at once. A writer that has much to do, or hangs, is not waited for.
+        await asyncio.wait({self._listening}, timeout=BREATH)
+
+    async def _listen(self) -> None:
+        """The journal beats when its writer answers, be it late; one that hangs is never heard again."""
         # An error is an answer: a restart would not mend the disk.
+        with contextlib.suppress(JournalError):
+            await self.journal.knock()
         self.pulse.beat("journal")
 
     async def prune(self) -> None:
@@ -151,8 +182,10 @@ class App:
             clock_set=self._clock_set(),
             simulated=self._simulated,
             progressing=not self.pulse.silent(),
+            reload_failure=self.reload_failure,
+            needs_restart=self._needs_restart,
         )
-        return replace(status, reasons=tuple(reasons(status)))
+        return replace(status, reasons=tuple(reasons(status)), alerts=tuple(self._alerts()))
 
     def to_log_in(self, source: str) -> ByDevice | None:
         """The source of that name, if a human logs in to it with a code; None if not."""
@@ -174,39 +207,47 @@ class App:
     async def prepare(self, loaded: Loaded) -> Road:
         """Before a `reload`: a road with these settings, opened beside the one that runs.
 
-        Raises PollerError, with nothing changed but cursors for its new sinks.
+        Raises PollerError, with nothing changed.
         """
-        await self.journal.register(Road.queued_names(loaded.settings))
         road = self._road(self._within_reach(loaded))
         try:
             await road.open()
+            # Last: from now on its new sinks are owed what comes.
+            await self.journal.register(Road.queued_names(loaded.settings))
         except BaseException:
             await road.close()
-            await self.journal.register(Road.queued_names(self.loaded.settings))
             raise
         return road
 
     def _within_reach(self, loaded: Loaded) -> Loaded:
-        """`loaded` without what only a restart can change; that is said in the log."""
+        """`loaded` without what only a restart can change."""
         old = self.loaded.settings
-        for name, differs in (
-            ("data_dir", loaded.settings.data_dir != old.data_dir),
-            ("web.listen", loaded.settings.web.listen != old.web.listen),
-        ):
-            if differs:
-                self._logger.warning("reload.needs_restart", setting=name)
         web = loaded.settings.web.model_copy(update={"listen": old.web.listen})
         settings = loaded.settings.model_copy(update={"data_dir": old.data_dir, "web": web})
         return replace(loaded, settings=settings)
 
-    async def reload(self, road: Road) -> None:
-        """Swap the road for one that `prepare` gave; the tasks of the old one have ended."""
+    async def reload(self, road: Road, loaded: Loaded | None = None) -> None:
+        """Swap the road for one that `prepare` gave; the tasks of the old one have ended.
+
+        `loaded`: what it was prepared from; what of it needs a restart is said in log and status. Raises
+        PollerError if the new one could not take over what the old one left: `Road.catch_up` then has to
+        be called again before it starts.
+        """
+        self._note_restarts(loaded or road.loaded)
         old, self.road, self.loaded = self.road, road, road.loaded
+        self.reload_failure = None
         await old.close()
         # It may have polled since the new one looked.
         await road.catch_up()
         self._refreshed_at = None
         await self.refresh()
+
+    def _note_restarts(self, loaded: Loaded) -> None:
+        new, old = loaded.settings, self.loaded.settings
+        changed = {"data_dir": new.data_dir != old.data_dir, "web.listen": new.web.listen != old.web.listen}
+        self._needs_restart = tuple(name for name, differs in changed.items() if differs)
+        for name in self._needs_restart:
+            self._logger.warning("reload.needs_restart", setting=name)
 
     def _road(self, loaded: Loaded) -> Road:
         return Road(
@@ -251,6 +292,28 @@ class App:
             self._earliest = released
         return self.clock.now() >= self._earliest
 
+    def _alerts(self) -> Iterator[AlertStatus]:
+        """What is raised and not over: the poller's own, then the cars'."""
+        now = self.clock.now()
+        yield from active(self.watch.state or {}, "", now)
+        for view in self.fleet.views():
+            state = self.road.collector.derived(AlertDeriver.name, view.vin)
+            yield from active(state, self.rendering.slug(view.vin), now)
+
+    def _wake(self) -> None:
+        self.road.wake()  # the road of now
+
+    def _manners(self) -> Manners:
+        settings = self.loaded.settings
+        display = Display(settings.display.units, settings.display.zone)
+        names = {self.rendering.slug(view.vin): self._car_name(view) for view in self.fleet.views()}
+        return Manners(settings.alerts, display, names)
+
+    def _car_name(self, view: VehicleView) -> str:
+        brand, model = (view.readings.get(key) for key in ("brand", "model"))
+        slug = self.rendering.names.get(view.vin)
+        return car_name(slug, str(brand[0].value) if brand else "", str(model[0].value) if model else "")
+
     def _sources(self) -> tuple[SourceStatus, ...]:
         return tuple(self._source(name, rounds) for name, rounds in self.road.rounds.items())
 
@@ -273,8 +336,27 @@ class App:
             replace(delivery.status(), dead_letters=letters.get(name, 0))
             for name, delivery in self.road.deliveries.items()
         )
-        live = (SinkStatus(name, self.road.kind(name), live=True, up=True) for name in self.road.live)
-        return (*queued, *live)
+        live = (
+            SinkStatus(name, self.road.kind(name), live=True, up=True)
+            for name in self.road.live
+            if name not in self.road.deliveries
+        )
+        return tuple(self._with_standing(sink) for sink in (*queued, *live))
+
+    def _with_standing(self, status: SinkStatus) -> SinkStatus:
+        """What a sink with a connection of its own knows of it, and its queue does not."""
+        sink = self.road.live.get(status.name)
+        if not isinstance(sink, AttendedSink):
+            return status
+        standing = sink.standing()
+        successes = [at for at in (status.last_success_at, standing.last_success_at) if at]
+        return replace(
+            status,
+            up=False if status.up is False else standing.up,
+            held=status.held or standing.held,
+            failure=status.failure or standing.failure,
+            last_success_at=max(successes, default=None),
+        )
 
     def _journal(self) -> JournalStatus:
         stats = self._stats

@@ -12,31 +12,49 @@ from pathlib import Path
 from typing import Any
 
 from poller.app import App
-from poller.commands import TABLE
+from poller.commands import TABLE, USES_ROAD, Command
 from poller.errors import ConfigError, JournalError, PollerError
+from poller.login_desk import LoginDesk
+from poller.road import Road
 from poller.runtime import log
 from poller.runtime.clock import Clock, wait, wait_for_any
+from poller.runtime.status import Failure
 from poller.runtime.supervise import supervise
 from poller.runtime.systemd import ServiceManager
 from poller.settings import Loaded
+from poller.vehicle.display import Display
+from poller.vehicle.records import Json
 from poller.warp import refuse_warping, rehearsal_clock, reloading_warped
 from poller.web.control import SOCKET_NAME, ControlServer
-from poller.web.display import Display
+from poller.web.page import headline as page_headline
 from poller.web.server import WebServer
 
 #: Real seconds between two looks at journal, clock and progress.
 LOOK_EVERY = 15.0
 #: Seconds between two rounds of pruning.
 PRUNE_EVERY = 3600.0
+#: Real seconds between two words to the service manager while the journal is opened, and words at most.
+WORD_EVERY = 10.0
+LONGEST_START = 360
+#: Real seconds between two tries to read what a new road must know before it starts.
+STALLED = 5.0
 #: Real seconds that web and watches get to end, beside the deliveries' grace.
 CLOSING = 2.0
 
 
 class Daemon:
-    """Runs an `App` until told to stop. `again` loads the settings anew for a reload."""
+    """Runs an `App` until told to stop.
+
+    `again` loads the settings anew for a reload. `demo`: everything is simulated, the page may show it.
+    """
 
     def __init__(
-        self, app: App, *, again: Callable[[], Loaded] | None = None, manager: ServiceManager | None = None
+        self,
+        app: App,
+        *,
+        again: Callable[[], Loaded] | None = None,
+        manager: ServiceManager | None = None,
+        demo: bool = False,
     ) -> None:
         self._app = app
         self._again = again
@@ -47,8 +65,13 @@ class Daemon:
         self._road_tasks: list[asyncio.Task[None]] = []
         self._web_tasks: list[asyncio.Task[None]] = []
         self._logger = log.get("app")
-        self._web = web_server(app, app.loaded)
+        self._demo = demo
+        self._web = web_server(app, app.loaded, demo=demo)
         self._web_stop = asyncio.Event()
+        self._prune_soon = asyncio.Event()
+        #: Held by a command that polls and delivers, and while a reload swaps the road under it.
+        self._road_in_use = asyncio.Lock()
+        self._desk = LoginDesk(app)
 
     def stop(self) -> None:
         """Stop polling, give deliveries their grace, leave the rest on disk."""
@@ -60,7 +83,7 @@ class Daemon:
         return self._stop.is_set()
 
     def reload(self) -> None:
-        """Read the settings again; a bad file is refused and the old one kept."""
+        """Read the settings again, or once more if that is under way; a bad file is refused."""
         self._reload.set()
 
     async def run(self, ready: Callable[[list[str]], None] = lambda _: None) -> None:
@@ -75,7 +98,7 @@ class Daemon:
         ending = 0.0
         try:
             # The lock first: a second poller is told of the first, not of its port.
-            await app.open()
+            await self._open()
             self._web.bind()
             await control.start()
             app.running = True
@@ -93,6 +116,7 @@ class Daemon:
             ending = asyncio.get_running_loop().time() + app.loaded.settings.shutdown_grace
             await asyncio.gather(self._stop_road(), self._stop_web(), control.stop(), _finish(tasks, CLOSING))
         finally:
+            await self._desk.close()
             await _finish([*tasks, *self._road_tasks, *self._web_tasks], 0)
             self._web.close()
             await control.stop()
@@ -100,12 +124,32 @@ class Daemon:
             await app.close(within=max(0.2, ending - asyncio.get_running_loop().time()))
         self._logger.info("app.stopped")
 
+    async def _open(self) -> None:
+        """Open the app; the service manager hears of it when that takes long: a journal is migrated."""
+        opening = asyncio.create_task(self._app.open())
+        try:
+            for _ in range(LONGEST_START):
+                done, _ = await asyncio.wait({opening}, timeout=WORD_EVERY)
+                if done:
+                    break
+                self._manager.starting("opening the journal", 3 * WORD_EVERY)
+            await opening
+        finally:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+
     def _commands(self) -> Mapping[str, Callable[[dict[str, Any]], Any]]:
-        return {name: functools.partial(command, self._app) for name, command in TABLE.items()}
+        table = {
+            name: functools.partial(self._on_the_road, command)
+            if name in USES_ROAD
+            else functools.partial(command, self._app)
+            for name, command in TABLE.items()
+        }
+        return {**table, "login": self._desk.begin, "login-standing": self._desk.standing}
 
     def _side_tasks(self) -> list[asyncio.Task[None]]:
         app = self._app
-        runs = {"look": self._look, "prune": self._prune}
+        runs = {"look": self._look, "prune": self._prune, "watch": app.watch.run}
         return [
             asyncio.create_task(
                 supervise(name, run, stop=self._stop, clock=app.clock, metrics=app.metrics), name=name
@@ -140,35 +184,98 @@ class Daemon:
                 await self._reload_now()
 
     async def _reload_now(self) -> None:
+        """Read the settings and swap the road; whatever goes wrong before, the old one stays."""
         if self._again is None:
             return
         self._manager.reloading()
+        preparing = asyncio.create_task(self._prepare(self._again))
+        await self._unless_stopped(preparing)
+        if preparing.cancelled():
+            return
         try:
-            loaded = self._again()
-            # Password, names and display may have changed; the addresses stay.
-            web = web_server(self._app, loaded, bound=self._web.addresses)
-            road = await self._app.prepare(loaded)
-        except ConfigError as error:
-            self._logger.error("reload.refused", problems=list(error.problems))
+            loaded, web, road = preparing.result()
         except PollerError as error:
-            self._logger.error("reload.refused", problems=[error.message], hint=error.hint)
+            self._refuse(error)
+        except Exception as error:
+            self._logger.exception("reload.crashed")
+            self._refuse(PollerError(f"a bug in this program: {type(error).__name__}", hint="see the log"))
         else:
-            log.configure(loaded.settings.log.level, loaded.settings.log.format)
-            await self._stop_road()
+            await self._swap(loaded, web, road)
+        if not self._stop.is_set():
+            self._manager.ready(headline(self._app))
+
+    async def _prepare(self, again: Callable[[], Loaded]) -> tuple[Loaded, WebServer, Road]:
+        """Everything that can fail. Raises PollerError, with nothing changed."""
+        loaded, before = await asyncio.to_thread(again), self._app.loaded
+        if loaded.path != before.path:
+            # A file that is away for a moment must not put another one of the machine's in force.
+            words = f"{before.path or 'no file'} was in force, and {loaded.path or 'no file'} would be read"
+            raise ConfigError([words], hint="put it back; or restart the poller to go by another file")
+        # Password, names and display may have changed; the addresses stay.
+        web = web_server(self._app, loaded, bound=self._web.addresses, demo=self._demo)
+        return loaded, web, await self._app.prepare(loaded)
+
+    async def _unless_stopped(self, task: asyncio.Task[Any]) -> None:
+        """Wait until `task` is over; a stop that comes before cancels it."""
+        stopped = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+
+    def _refuse(self, error: PollerError) -> None:
+        problems = list(error.problems) if isinstance(error, ConfigError) else [error.message]
+        self._logger.error("reload.refused", problems=problems, hint=error.hint)
+        more = f" (and {len(problems) - 1} more: see the log)" if len(problems) > 1 else ""
+        hint = error.hint or "mend it and reload again; `poller check` says whether it is good"
+        self._app.reload_failure = Failure(self._app.clock.now(), "configuration", problems[0] + more, hint)
+
+    async def _swap(self, loaded: Loaded, web: WebServer, road: Road) -> None:
+        if self._road_in_use.locked():
+            self._logger.info("reload.waiting", hint="for `poller once` or `poller doctor` to be done")
+        entering = asyncio.create_task(self._road_in_use.acquire())
+        await self._unless_stopped(entering)
+        try:
+            if not self._stop.is_set():
+                await self._stop_road()
             if self._stop.is_set():
                 await road.close(0)
                 return  # the grace was spent on this; whoever stops us would have to wait for it twice
-            await self._app.reload(road)
+            await self._take_over(road, loaded)
             self._start_road()
-            await self._stop_web()
-            self._web = web
-            self._start_web()
-            self._logger.info("reload.completed", file=str(loaded.path))
-            for warning in loaded.warnings:
-                self._logger.warning("config.careless", warning=warning)
-            self._name_orphans()
-            await self._prune_now()
-        self._manager.ready(headline(self._app))
+        finally:
+            if not entering.cancelled():
+                self._road_in_use.release()
+        log.configure(loaded.settings.log.level, loaded.settings.log.format)
+        await self._stop_web()
+        self._web = web
+        self._start_web()
+        self._logger.info("reload.completed", file=str(loaded.path))
+        for warning in loaded.warnings:
+            self._logger.warning("config.careless", warning=warning)
+        self._name_orphans()
+        self._prune_soon.set()
+
+    async def _take_over(self, road: Road, loaded: Loaded) -> None:
+        """Put the new road in the old one's place; it starts when it knows what the old one did."""
+        app = self._app
+        try:
+            await app.reload(road, loaded)
+        except PollerError as error:
+            self._logger.error("reload.stalled", error=error.message, hint=error.hint)
+        else:
+            return
+        while not await wait(self._stop, app.clock, STALLED * app.clock.rate):
+            with contextlib.suppress(PollerError):
+                await road.catch_up()
+                return
+
+    async def _on_the_road(self, command: Command, args: dict[str, Any]) -> Json:
+        async with self._road_in_use:
+            return await command(self._app, args)
 
     def _name_orphans(self) -> None:
         """Say which sinks left the configuration: that is how a rename shows."""
@@ -189,8 +296,11 @@ class Daemon:
             self._manager.status(headline(app))
 
     async def _prune(self, stop: asyncio.Event) -> None:
-        while not await wait(stop, self._app.clock, PRUNE_EVERY):
-            await self._prune_now()
+        while not stop.is_set():
+            await wait_for_any((stop, self._prune_soon), self._app.clock, PRUNE_EVERY)
+            self._prune_soon.clear()
+            if not stop.is_set():
+                await self._prune_now()
 
     async def _prune_now(self) -> None:
         try:
@@ -199,7 +309,9 @@ class Daemon:
             self._logger.warning("prune.failed", error=error.message, hint=error.hint)
 
 
-def web_server(app: App, loaded: Loaded, *, bound: Sequence[tuple[str, int]] = ()) -> WebServer:
+def web_server(
+    app: App, loaded: Loaded, *, bound: Sequence[tuple[str, int]] = (), demo: bool = False
+) -> WebServer:
     """Page, API, metrics and health as configured, where the app listens already.
 
     Raises ConfigError for an impossible password hash.
@@ -214,13 +326,17 @@ def web_server(app: App, loaded: Loaded, *, bound: Sequence[tuple[str, int]] = (
         password=web.password.get_secret_value() if web.password else None,
         base_path=web.base_path,
         allowed_hosts=web.allowed_hosts,
+        demo=demo,
     )
 
 
 def headline(app: App) -> str:
-    """One line on how things stand, for the service manager."""
-    reasons = app.status().reasons
-    return reasons[0] if reasons else f"all well, {len(app.road.fleet.views())} vehicles"
+    """The page's first line, and the first thing that is wrong, for the service manager."""
+    verdict, refused = page_headline(app.status()), app.reload_failure
+    more = f": {verdict.problems[0]}" if verdict.problems else f". {verdict.more}" if verdict.more else ""
+    if refused is not None and refused.message not in more:
+        more += f"; the last reload was refused: {refused.message}"
+    return verdict.text + more
 
 
 async def run_daemon(
@@ -241,7 +357,7 @@ async def run_daemon(
         refuse_warping(loaded)
         again = again and reloading_warped(again)
         clock = clock or rehearsal_clock(speed, loaded.settings.data_dir)
-    daemon = Daemon(App(loaded, clock=clock, simulated=simulated), again=again)
+    daemon = Daemon(App(loaded, clock=clock, simulated=simulated), again=again, demo=simulated)
     with signals(daemon):
         await daemon.run(ready)
 

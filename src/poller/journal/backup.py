@@ -1,74 +1,107 @@
-"""A copy of the journal that a running daemon does not notice."""
+"""A copy of the journal that a running daemon does not notice, and of the logins beside it."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import sqlite3
+import tarfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from poller.errors import JournalError
 from poller.journal import place
-from poller.journal.faults import explain
+from poller.journal.copying import Progress, publish, write_copy
+from poller.journal.faults import Damaged, Fault, explain, fault_of
 from poller.journal.store import open_readonly
-from poller.runtime.atomic import sync_folder
+
+_ROOM: Final = "choose a folder on another disk, or free some space"
 
 
-def backup(path: Path, to: Path) -> None:
-    """Copy the journal at `path` to one file `to`: 0600, checked, all or nothing.
+def backup(path: Path, to: Path, progress: Progress | None = None) -> None:
+    """Copy the journal at `path` to one new file `to`: 0600, checked, on disk, all or nothing.
 
-    It holds all that was acknowledged when it began. Raises JournalError.
+    It holds all that was acknowledged when it began. A file that is there is never replaced.
+    Raises JournalError.
     """
-    if not path.is_file():
-        raise JournalError(f"there is no journal at {path}", hint="check data_dir")
-    if to.exists() and to.samefile(path):
-        raise JournalError("a journal cannot be copied onto itself", hint="choose another file")
-    partial = to.with_name(f".{to.name}.partial")
+    _require_readable(path)
     try:
-        _remove(partial)
-        place.create_private(partial)
-        _copy(path, partial)
-        _check(partial)
-        partial.replace(to)
-        sync_folder(to.parent)
+        if to.exists() and to.samefile(path):
+            raise JournalError("a journal cannot be copied onto itself", hint="choose another file")
+        _require_room(path, to)
+        with contextlib.closing(open_readonly(path)) as source:
+            write_copy(source, to, progress)
     except OSError as error:
+        raise _unwritable(to, error) from error
+    except Damaged as error:
         raise JournalError(
-            f"the backup cannot be written to {to}: {error.strerror}",
-            hint="choose a folder this user may write",
+            f"the journal is damaged: {error}",
+            hint="restart the daemon: it sets the file aside; then `poller salvage`",
         ) from error
     except sqlite3.Error as error:
-        raise explain(error) from error
-    finally:
-        _remove(partial)
+        raise _uncopied(to, error) from error
 
 
-def _copy(path: Path, partial: Path) -> None:
-    source = open_readonly(path)
+def archive(folder: Path, names: Sequence[str], to: Path) -> None:
+    """Put what there is of `names` in `folder` into one new tar file `to`: 0600, on disk, all or nothing.
+
+    Raises JournalError.
+    """
+    partial = to.with_name(f".{to.name}.partial")
     try:
-        target = sqlite3.connect(partial)
+        partial.unlink(missing_ok=True)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            # In one step: one moment of the journal, however much is appended meanwhile.
-            source.backup(target)
+            with os.fdopen(descriptor, "wb") as file:
+                with tarfile.open(fileobj=file, mode="w") as tar:
+                    for name in names:
+                        if (folder / name).exists():
+                            tar.add(folder / name, name)
+                file.flush()
+                os.fsync(file.fileno())
+            publish(partial, to)
         finally:
-            target.close()
-    finally:
-        source.close()
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(to, error) from error
 
 
-def _check(partial: Path) -> None:
-    db = sqlite3.connect(partial, isolation_level=None)
+def _require_readable(path: Path) -> None:
+    # Not by opening it: closing it would let go of SQLite's own locks on it.
     try:
-        db.execute("PRAGMA synchronous = FULL")
-        # One file by itself, without a log beside it.
-        db.execute("PRAGMA journal_mode = DELETE")
-        verdict = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
-    finally:
-        db.close()
-    if verdict != "ok":
-        raise JournalError(
-            f"the journal is damaged: {verdict}",
-            hint="restart the daemon: it sets the file aside; then `poller salvage`",
-        )
+        path.stat()
+        if os.access(path, os.R_OK):
+            return
+        why = os.strerror(errno.EACCES)
+    except FileNotFoundError as error:
+        raise JournalError(f"there is no journal at {path}", hint="check data_dir") from error
+    except OSError as error:
+        why = error.strerror or "the system refuses it"
+    raise JournalError(
+        f"this user may not read {path}: {why}",
+        hint="run this as root (`sudo poller backup …`) or as the poller's user",
+    )
 
 
-def _remove(partial: Path) -> None:
-    for suffix in place.SUFFIXES:
-        partial.with_name(partial.name + suffix).unlink(missing_ok=True)
+def _require_room(path: Path, to: Path) -> None:
+    needed, free = place.size_of(path), place.free_beside(to)
+    if needed > free:
+        words = f"the backup needs {needed:,} bytes, and {free:,} are free in {to.parent}"
+        raise JournalError(words, hint=_ROOM)
+
+
+def _uncopied(to: Path, error: sqlite3.Error) -> BaseException:
+    if fault_of(error) is Fault.FULL:
+        return JournalError(f"there is no room for the backup in {to.parent}", hint=_ROOM)
+    return explain(error)
+
+
+def _unwritable(to: Path, error: OSError) -> JournalError:
+    if isinstance(error, FileExistsError):
+        return JournalError(f"{to} exists already", hint="choose another name")
+    return JournalError(
+        f"the backup cannot be written to {to}: {error.strerror}",
+        hint="choose a folder this user may write",
+    )

@@ -1,10 +1,10 @@
-"""Opening the file: settings of a connection, migrations, and a new start when it is damaged."""
+"""Opening the file: settings of a connection, the schema, and a new start when it is damaged."""
 
 from __future__ import annotations
 
 import errno
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,14 +13,13 @@ from poller.errors import JournalError
 from poller.journal import cursors, place
 from poller.journal.faults import Fault, explain, fault_of, legible
 from poller.journal.lock import DirectoryLock
+from poller.journal.migrate import migrate
 from poller.journal.queries import SQL, migrations
 from poller.runtime import log
 from poller.runtime.clock import Clock
 from poller.vehicle.records import dumps, rfc3339
 
 PAGE: Final = 4096
-#: "poll" in ASCII, in the file's header: tells our files from other SQLite files.
-APPLICATION: Final = 0x706F6C6C
 #: Under this key stands when and why the journal was begun.
 BEGUN: Final = "journal:begun"
 #: Seconds to wait for somebody else's lock: a backup, or a curious owner with a shell.
@@ -36,11 +35,15 @@ logger = log.get("journal")
 
 
 class Store:
-    """One journal file. `connect` gives the writer's connection, `reader` one that only reads."""
+    """One journal file. `connect` gives the writer's connection, `reader` one that only reads.
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    `scripts`: the migrations, ours if not given.
+    """
+
+    def __init__(self, path: Path, clock: Clock, scripts: Sequence[str] | None = None) -> None:
         self.path = path
         self.sinks: Collection[str] = ()
+        self._scripts = migrations() if scripts is None else scripts
         self._identity: tuple[int, int] | None = None
         self._clock = clock
         self._lock = DirectoryLock(path.parent)
@@ -121,7 +124,7 @@ class Store:
         try:
             with legible():
                 _prepare(db)
-                fresh = migrate(db, self.path)
+                fresh = migrate(db, self.path, self._scripts, self._clock)
                 db.execute("BEGIN IMMEDIATE")
                 if fresh:
                     self._mark_begin(db, begin, aside)
@@ -176,27 +179,6 @@ def open_readonly(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
-
-
-def migrate(db: sqlite3.Connection, path: Path) -> bool:
-    """Apply what is missing, each script in a transaction; True for a file that was empty."""
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if application != APPLICATION and (version or tables):
-        raise JournalError(f"{path} is not a journal", hint="move it away, or choose another data_dir")
-    scripts = migrations()
-    if version > len(scripts):
-        raise JournalError(
-            f"{path} was written by a newer poller (schema {version}, this one knows {len(scripts)})",
-            hint="install the newer version again, or restore a backup of the journal",
-        )
-    for number, script in enumerate(scripts[version:], start=version + 1):
-        db.executescript(
-            f"BEGIN IMMEDIATE;\n{script}\nPRAGMA application_id = {APPLICATION};\n"
-            f"PRAGMA user_version = {number};\nCOMMIT;"
-        )
-    return bool(version == 0)
 
 
 def fold(db: sqlite3.Connection) -> None:

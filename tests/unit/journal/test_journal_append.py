@@ -13,8 +13,10 @@ from poller.journal.append import Appender, HereAlready
 from poller.journal.base import Entry, Queued
 from poller.journal.cursors import decode, peek
 from poller.journal.encode import Encoded, Encoder
+from poller.journal.migrate import migrate
+from poller.journal.queries import migrations
 from poller.journal.shelves import Dictionaries
-from poller.journal.store import migrate
+from poller.testing.clock import ManualClock
 from poller.testing.records import snapshot_number
 
 TABLES = ("shelves", "bodies", "answers", "records", "totals", "newest", "memory", "sqlite_sequence")
@@ -29,7 +31,7 @@ def database() -> Iterator[sqlite3.Connection]:
 
 def empty() -> sqlite3.Connection:
     db = sqlite3.connect(":memory:", isolation_level=None)
-    migrate(db, Path("memory"))
+    migrate(db, Path("memory"), migrations(), ManualClock())
     db.execute("INSERT INTO cursors (sink, position) VALUES ('files', 0)")
     return db
 

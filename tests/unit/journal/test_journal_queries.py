@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import poller.journal
+from poller.journal.migrate import migrate
 from poller.journal.queries import SQL, migrations, read_statements
-from poller.journal.store import migrate
+from poller.testing.clock import ManualClock
 
 FOLDER = Path(poller.journal.__file__).parent
 
@@ -19,7 +20,7 @@ FOLDER = Path(poller.journal.__file__).parent
 @pytest.fixture
 def db() -> Iterator[sqlite3.Connection]:
     db = sqlite3.connect(":memory:", isolation_level=None)
-    migrate(db, Path("memory"))
+    migrate(db, Path("memory"), migrations(), ManualClock())
     yield db
     db.close()
 
@@ -48,14 +49,15 @@ def test_migrations_are_numbered_without_a_gap():
 
 def test_migrating_again_changes_nothing(db):
     before = db.execute("SELECT * FROM sqlite_schema").fetchall()
-    assert not migrate(db, Path("memory"))
+    assert not migrate(db, Path("memory"), migrations(), ManualClock())
     assert db.execute("SELECT * FROM sqlite_schema").fetchall() == before
     assert db.execute("PRAGMA user_version").fetchone() == (len(migrations()),)
 
 
 @pytest.mark.parametrize(
     ("name", "values"),
-    [("peek", {"since": 1, "horizon": 9, "kinds": None, "only_changes": 0, "limit": 5}), ("first_after", [1]),
+    [("peek", {"since": 1, "horizon": 9, "kinds": None, "only_changes": 0, "limit": 5}),
+     ("first_after", [1]), ("standing", [""]),
      ("last_through", [1]), ("shelf_find", [1, "", "", "", ""]), ("body_find", [1, b""]),
      ("record_revision", [b""]), ("newest_of", ["", ""]), ("day_records", [1, 5]), ("day_last_seq", [1])],
 )  # fmt: skip

@@ -13,9 +13,11 @@ from poller.journal.append import Appender
 from poller.journal.base import Entry, Policy
 from poller.journal.codec import day_of, to_ms
 from poller.journal.encode import Encoder
+from poller.journal.migrate import migrate
 from poller.journal.prune import Pruner, Swept
+from poller.journal.queries import migrations
 from poller.journal.room import Room
-from poller.journal.store import migrate
+from poller.testing.clock import ManualClock
 from poller.testing.records import START, snapshot_number
 
 DAY = day_of(to_ms(START))
@@ -26,7 +28,7 @@ COUNT = 60
 @pytest.fixture
 def db() -> Iterator[sqlite3.Connection]:
     db = sqlite3.connect(":memory:", isolation_level=None)
-    migrate(db, Path("memory"))
+    migrate(db, Path("memory"), migrations(), ManualClock())
     yield db
     db.close()
 
