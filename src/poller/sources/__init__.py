@@ -34,6 +34,9 @@ def _recorded(name: str, settings: Any, context: SourceContext) -> Source:
     return RecordedSource(name, settings, context)
 
 
+#: Kinds whose answers are of the past: they alert nobody.
+PAST_KINDS = frozenset({"recorded"})
+
 #: kind (`type` in the configuration) → builder(name, settings, context)
 BUILDERS: dict[str, Builder] = {
     "cardata": _cardata,

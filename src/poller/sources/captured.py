@@ -61,21 +61,24 @@ def captures(folder: Path) -> Iterator[Capture]:
                 yield from _capture(folder, files, files["state"], vin)
 
 
-def read(capture: Capture, wanted: Collection[str]) -> list[Found | MalformedAnswer]:
+def read(
+    capture: Capture, wanted: Collection[str], *, otherwise: datetime | None = None
+) -> list[Found | MalformedAnswer]:
     """The answers in a capture, each or what is wrong with it. `wanted`: the VINs asked for, if any.
 
+    `otherwise`: the time of an answer that does not say when it was had; without, it cannot be used.
     Raises MalformedAnswer if nothing in it can be used, OSError if it cannot be read.
     """
     try:
         if capture.vin is not None:
-            return [_fingerprint(capture, capture.vin)]
+            return [_fingerprint(capture, capture.vin, otherwise)]
         vehicles = read_vehicles(_content(capture.files["dump"]))
     except MalformedAnswer as error:
         raise named(capture, error) from error
     found: list[Found | MalformedAnswer] = []
     for vehicle in vehicles:
         try:
-            found.append(_in_dump(vehicle, wanted))
+            found.append(_in_dump(vehicle, wanted, otherwise))
         except MalformedAnswer as error:
             found.append(named(capture, error))
     return found
@@ -102,14 +105,14 @@ def _capture(folder: Path, files: Mapping[str, Path], main: Path, vin: str | Non
     yield Capture(ref, files, vin, digest.hexdigest())
 
 
-def _fingerprint(capture: Capture, vin: str) -> Found:
+def _fingerprint(capture: Capture, vin: str, otherwise: datetime | None) -> Found:
     bodies = {what: _content(path) for what, path in capture.files.items()}
     state = next(iter(read_vehicles(bodies["state"])), {})
     bodies_of(state)
-    return Found(vin, _time_of(state), bodies)
+    return Found(vin, _time_of(state, otherwise), bodies)
 
 
-def _in_dump(vehicle: Json, wanted: Collection[str]) -> Found:
+def _in_dump(vehicle: Json, wanted: Collection[str], otherwise: datetime | None) -> Found:
     vin = vin_of(vehicle)
     if vin is None and len(wanted) == 1:
         vin = next(iter(wanted))
@@ -118,11 +121,11 @@ def _in_dump(vehicle: Json, wanted: Collection[str]) -> Found:
             "it names no VIN", hint="if it is an answer: set `vins` to the vehicle it is of"
         )
     bodies = bodies_of(vehicle)
-    return Found(vin, _time_of(vehicle), bodies)
+    return Found(vin, _time_of(vehicle, otherwise), bodies)
 
 
-def _time_of(vehicle: Json) -> datetime:
-    moment = own_time(vehicle)
+def _time_of(vehicle: Json, otherwise: datetime | None) -> datetime:
+    moment = own_time(vehicle) or otherwise
     if moment is None:
         raise MalformedAnswer("it does not say when it was had: neither `fetched_at` nor `lastFetched`")
     return moment

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import httpx
 
@@ -116,9 +117,8 @@ class HttpClient:
         try:
             return client.build_request(
                 call.method,
-                call.url,
+                _with(call.params, call.url),
                 headers=dict(call.headers),
-                params=dict(call.params) or None,
                 data=dict(call.form) if call.form is not None else None,
                 json=call.json,
             )
@@ -134,6 +134,13 @@ class HttpClient:
                 words = f"an answer of {self._who} is larger than {limit} bytes"
                 raise SourceUnavailable(words, reason="malformed")
         return bytes(body)
+
+
+def _with(params: Mapping[str, str], url: str) -> str:
+    """The address with its query; the client would take it apart again to add that."""
+    if not params:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(params)}"
 
 
 def retry_after(value: str | None, now: datetime) -> timedelta | None:

@@ -95,19 +95,27 @@ def bodies_of(vehicle: Json) -> dict[str, bytes]:
 
 def understand(answer: Answer, zone: tzinfo) -> Snapshot:
     """The snapshot of an answer with bodies as from `bodies_of`, or as from BMW. Raises MalformedAnswer."""
+    china = False
     if BODY in answer.bodies:
         try:
             vehicle = read_vehicles(answer.bodies[BODY])[0]
-            bodies = _bmw_bodies(_table(vehicle, "data"), imperial=_imperial(vehicle))
+            bodies = _bmw_bodies(metric_data(vehicle))
         except (IndexError, ValueError, RecursionError) as error:
             raise MalformedAnswer("it is not one vehicle's answer") from error
         answer = replace(answer, bodies=bodies)
-    return parse(answer, zone)
+        china = _table(vehicle, "vehicle_location").get("account_region") == "cn"
+    return parse(answer, zone, china=china)
 
 
-def _bmw_bodies(data: Json, *, imperial: bool) -> dict[str, bytes]:
+def metric_data(vehicle: Json) -> Json:
+    """A vehicle's ``data``: BMW's own answers, in kilometres and litres. ValueError as `dumps`."""
+    data = _table(vehicle, "data")
+    return {**data, "state": _metric(_table(data, "state"))} if _imperial(vehicle) else data
+
+
+def _bmw_bodies(data: Json) -> dict[str, bytes]:
     """BMW's own answers again, by the names that the MyBMW source gives them."""
-    state = _metric(_table(data, "state")) if imperial else data.get("state")
+    state = data.get("state")
     bodies = {"state": dumps({"state": state, "capabilities": data.get("capabilities")}).encode()}
     if isinstance(data.get("attributes"), dict):
         bodies["profile"] = dumps(data["attributes"]).encode()

@@ -8,13 +8,17 @@ from typing import Any
 
 from poller.errors import MalformedAnswer
 from poller.sources.base import Answer
+from poller.sources.mybmw.finder import found_in
 from poller.sources.mybmw.table import RULES
+from poller.sources.mybmw.values import heading, latitude, longitude
 from poller.sources.texts import moment
 from poller.vehicle.snapshot import Snapshot, SnapshotBuilder
 
 
-def parse(answer: Answer, zone: tzinfo) -> Snapshot:
+def parse(answer: Answer, zone: tzinfo, *, china: bool = False) -> Snapshot:
     """The snapshot of one answer; `zone` is where the car's times of day belong.
+
+    `china`: the account is there, and positions are in the coordinates that are used there.
 
     `observed_at` is the state's ``lastUpdatedAt``, the car's own time; ``lastFetched`` is the
     server's and changes with every poll. A value that makes no sense costs its own signals only.
@@ -25,7 +29,7 @@ def parse(answer: Answer, zone: tzinfo) -> Snapshot:
         "state": state,
         "profile": _read(answer, "profile"),
         "charging_settings": _read(answer, "charging_settings"),
-        "answer": {"received_at": answer.received_at, "timezone": zone},
+        "answer": {"received_at": answer.received_at, "timezone": zone, "china": china},
     }
     builder = SnapshotBuilder(
         source=answer.source,
@@ -40,6 +44,11 @@ def parse(answer: Answer, zone: tzinfo) -> Snapshot:
                 builder.put(rule.key, item, dimension=dimension)
         else:
             builder.put(rule.key, value, dimension=rule.dimension)
+    if (found := found_in(answer.bodies, state)) is not None:
+        place = found.latitude, found.longitude, china
+        builder.put("latitude_degrees", latitude(*place), observed_at=found.at)
+        builder.put("longitude_degrees", longitude(*place), observed_at=found.at)
+        builder.put("heading_degrees", heading(found.heading), observed_at=found.at)
     return builder.build()
 
 
@@ -58,11 +67,11 @@ def _state(answer: Answer) -> dict[str, Any]:
 def _read(answer: Answer, name: str) -> Any:
     """A body as JSON; None if it is not there or not JSON."""
     try:
-        return json.loads(answer.bodies.get(name, b""), parse_int=_whole)
+        return json.loads(answer.bodies.get(name, b""), parse_int=whole)
     except (ValueError, RecursionError):
         return None
 
 
-def _whole(digits: str) -> int | float:
+def whole(digits: str) -> int | float:
     """No car has a number of 20 digits; at 4,301 Python would refuse the whole answer."""
     return int(digits) if len(digits) < 20 else float(digits)

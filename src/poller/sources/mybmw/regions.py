@@ -29,6 +29,9 @@ class Server:
     captcha_page: str
 
 
+#: Region → its short name, in headers and in bimmer_connected's JSON.
+CODES: Final[Mapping[Region, str]] = {"rest_of_world": "row", "north_america": "na", "china": "cn"}
+
 #: China has another login; it is not here yet.
 SERVERS: Final[Mapping[Region, Server]] = {
     "rest_of_world": Server(

@@ -13,6 +13,7 @@ from poller.runtime import log
 from poller.sources.base import Answer, LoginState, SourceContext, Target
 from poller.sources.mybmw.auth import Auth
 from poller.sources.mybmw.client import MyBmwClient
+from poller.sources.mybmw.finder import BODY, Finder
 from poller.sources.mybmw.garage import Garage, chosen
 from poller.sources.mybmw.parse import parse
 from poller.sources.mybmw.regions import SERVERS, Server
@@ -63,6 +64,8 @@ class MyBmwSource:
             server=self._server, auth=self._auth, transport=self._transport, clock=clock
         )
         self._garage = Garage(name, self.account, client=self._client, memory=context.memory, clock=clock)
+        #: What a search for a vehicle brings is told here.
+        self.finder = Finder(self.account, context.memory)
         self._without_charging: set[str] = set()
         self._unlisted: set[str] = set()
         self._logger = log.get("source", source=name)
@@ -126,6 +129,9 @@ class MyBmwSource:
         profile = await self._garage.profile(target.vin, brand)
         if profile is not None:
             bodies["profile"] = profile
+        found = await self.finder.body(target.vin, received_at)
+        if found is not None:
+            bodies[BODY] = found
         charging = await self._charging_settings(target.vin, brand, bodies["state"])
         if charging is not None:
             bodies["charging_settings"] = charging
@@ -136,7 +142,7 @@ class MyBmwSource:
 
     def parse(self, answer: Answer) -> Snapshot:
         """Understand an answer; no I/O. Raises only MalformedAnswer."""
-        return parse(answer, self._context.timezone)
+        return parse(answer, self._context.timezone, china=self._settings.region == "china")
 
     async def _charging_settings(self, vin: str, brand: str, state: bytes) -> bytes | None:
         plan, has_settings = charging_capabilities(state)

@@ -1,9 +1,9 @@
 """Which signal comes from where in BMW's answers: the one table that parser, tests and docs read.
 
 A path begins with ``state`` (the member of that name of the state answer), ``profile`` or
-``charging_settings`` (those whole answers), or ``answer`` (`received_at` and the source's
-`timezone`). ``[]`` makes a column of a list's members. A rule sees what lies at its paths and
-nothing else, so a bad value can only harm the signals that name it.
+``charging_settings`` (those whole answers), or ``answer`` (`received_at`, the source's
+`timezone`, and whether its account is in `china`). ``[]`` makes a column of a list's members. A rule
+sees what lies at its paths and nothing else, so a bad value can only harm the signals that name it.
 """
 
 from __future__ import annotations
@@ -94,7 +94,11 @@ _MINUTES: Final = f"{_ELECTRIC}.remainingChargingMinutes"
 _PLAN: Final = "state.chargingProfile"
 _WINDOW: Final = f"{_PLAN}.reductionOfChargeCurrent.start"
 _DETAIL: Final = "charging_settings.chargingSettingsDetail"
-_PLACE: Final = ("state.location.coordinates.latitude", "state.location.coordinates.longitude")
+_PLACE: Final = (
+    "state.location.coordinates.latitude",
+    "state.location.coordinates.longitude",
+    "answer.china",
+)
 _ROOF: Final = ("state.roofState.roofState", "state.roofState.roofStateType")
 _SOFTWARE: Final = "profile.softwareVersionCurrent"
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Final
 
+from poller.sources.mybmw.china import to_wgs84
 from poller.sources.texts import clean, dimension, moment
 
 Convert = Callable[..., object]
@@ -270,15 +271,15 @@ def climate_end(seconds: object, fetched: object, reported: object) -> object:
     return (since + timedelta(seconds=left)).replace(microsecond=0)
 
 
-def latitude(north: object, east: object) -> object:
-    """Only as a pair, only on this planet, and not the null island."""
-    pair = _position(north, east)
+def latitude(north: object, east: object, china: object = False) -> object:  # noqa: FBT002  # a path's value
+    """Only as a pair, only on this planet, and not the null island; in China converted."""
+    pair = _position(north, east, china)
     return pair[0] if pair else None
 
 
-def longitude(north: object, east: object) -> object:
+def longitude(north: object, east: object, china: object = False) -> object:  # noqa: FBT002  # as above
     """As `latitude`."""
-    pair = _position(north, east)
+    pair = _position(north, east, china)
     return pair[1] if pair else None
 
 
@@ -345,11 +346,13 @@ def _is_top(kind: object) -> bool:
     return "TOP" in name or "CONVERTIBLE" in name
 
 
-def _position(north: object, east: object) -> tuple[int | float, int | float] | None:
+def _position(north: object, east: object, china: object) -> tuple[int | float, int | float] | None:
     lat, lon = number(north), number(east)
     if lat is None or lon is None or (lat == 0 and lon == 0):
         return None
-    return (lat, lon) if abs(lat) <= 90 and abs(lon) <= 180 else None
+    if not (abs(lat) <= 90 and abs(lon) <= 180):
+        return None
+    return to_wgs84(lat, lon) if china is True else (lat, lon)
 
 
 def _rank(value: object, worst: Sequence[str]) -> int:

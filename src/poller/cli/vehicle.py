@@ -1,0 +1,192 @@
+"""``poller vehicle …``: what bimmerconnected's command line does."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+import typer
+
+from poller.cli import options
+from poller.cli.speaking import reach
+from poller.errors import ConfigError
+from poller.vehicle.display import Display, ago
+from poller.vehicle.records import Json, Record, parse_time, snapshot_of
+from poller.vehicle.signals import GROUPS, signal_of, split_key
+from poller.vehicle.snapshot import Reading, Snapshot, merge
+
+app = typer.Typer(help="What bimmerconnected's command line does, by its names.", no_args_is_help=True)
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+@app.command()
+def status(
+    *,
+    wanted: Annotated[
+        str | None,
+        typer.Option("--vin", "-v", help="Only this vehicle: VIN in any case, or name.", metavar="VIN"),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", "-j", help="Print JSON: records, or as --format says.")
+    ] = False,
+    form: Annotated[
+        Literal["bimmerconnected"] | None,
+        typer.Option("--format", help="The JSON of `bimmerconnected status -j`, key by key."),
+    ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            help="Read the captured answers in this folder, and no configuration.",
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", help="With --answers: as if had at this time, not at its own.", metavar="TIME"),
+    ] = None,
+    region: Annotated[
+        Literal["rest_of_world", "north_america", "china"] | None,
+        typer.Option(help="With --answers: of the account; in China positions are converted."),
+    ] = None,
+    units: Annotated[
+        Literal["metric", "imperial", "uk"] | None,
+        typer.Option(help="Default: as [display] says; metric with --answers."),
+    ] = None,
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+) -> int:
+    """Show each vehicle as it was last heard of; asks nobody.
+
+    The running poller asks; `poller once` does it now.
+    """
+    if answers is not None:
+        from poller.cli.captures import report_on
+
+        moment = None if at is None else _moment(at)
+        report = report_on(answers, at=moment, region=region or "rest_of_world", units=units)
+    else:
+        _refuse(at=at, region=region)
+        arguments = {"format": form, "units": units}
+        report = {"problems": [], **reach(config, options.overrides(data_dir), "vehicles", arguments)}
+    vehicles = _chosen(report["vehicles"], wanted) if wanted is not None else report["vehicles"]
+    if form is not None:
+        shown = [vehicle["library"] for vehicle in _newest(vehicles)]
+        typer.echo(json.dumps(shown[0] if wanted is not None else shown))
+    elif as_json:
+        typer.echo(json.dumps([vehicle["record"] for vehicle in vehicles]))
+    else:
+        typer.echo("\n".join(_table(vehicles, report)))
+    for problem in report["problems"]:
+        print(f"poller: {problem}", file=sys.stderr)
+    return int(bool(report["problems"]))
+
+
+def _refuse(**given: str | None) -> None:
+    """What has a meaning for captured answers only."""
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        raise ConfigError(
+            [f"--{name}: only with --answers" for name in names], hint="the journal knows when and where"
+        )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        # Without a zone it is the machine's own time.
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ConfigError([f"--at: cannot read {text!r}"], hint='write "2026-11-21T14:00:00Z"') from error
+
+
+def _chosen(vehicles: Sequence[Json], wanted: str) -> list[Json]:
+    """Those with this VIN or name, in any case. Raises ConfigError if there is none."""
+    name = wanted.strip().casefold()
+    chosen = [vehicle for vehicle in vehicles if name in _names(vehicle)]
+    if not chosen:
+        known = sorted({vehicle["vehicle"] for vehicle in vehicles})
+        hint = f"known: {', '.join(known)}" if known else "nothing was heard of any vehicle yet"
+        raise ConfigError([f"no vehicle is {wanted}"], hint=hint)
+    return chosen
+
+
+def _names(vehicle: Json) -> set[str]:
+    """All that it may be called: VIN, our name for it, the maker's."""
+    record = vehicle["record"]
+    model = record["readings"].get("model", "")
+    return {str(name).casefold() for name in (record["vin"], vehicle["vehicle"], model) if name}
+
+
+def _newest(vehicles: Sequence[Json]) -> list[Json]:
+    """One entry a vehicle, where several sources know it."""
+    newest: dict[str, Json] = {}
+    for vehicle in sorted(vehicles, key=lambda one: str(one["record"]["received_at"])):
+        newest[vehicle["record"]["vin"]] = vehicle
+    return [newest[vin] for vin in dict.fromkeys(vehicle["record"]["vin"] for vehicle in vehicles)]
+
+
+def _table(vehicles: Sequence[Json], report: Json) -> Iterator[str]:
+    """For people: a paragraph a vehicle, a line a reading."""
+    display = Display(report["units"], ZoneInfo(report["timezone"]))
+    now = parse_time(report["now"])
+    if not vehicles:
+        yield "Nothing was heard of any vehicle yet: `poller once` asks now."
+    for number, vin in enumerate(dict.fromkeys(vehicle["record"]["vin"] for vehicle in vehicles)):
+        if number:
+            yield ""
+        of_it = [vehicle for vehicle in vehicles if vehicle["record"]["vin"] == vin]
+        yield from _paragraph([_snapshot(vehicle["record"]) for vehicle in of_it], of_it[0], display, now)
+
+
+def _paragraph(
+    snapshots: Sequence[Snapshot], vehicle: Json, display: Display, now: datetime
+) -> Iterator[str]:
+    readings = {key: reading for key, (reading, _) in merge(snapshots).items()}
+    model = readings.get("model")
+    title = f" ({model.value})" if model is not None else ""
+    yield f"{vehicle['vehicle']}{title}, VIN {vehicle['record']['vin']}"
+    received = max(snapshot.received_at for snapshot in snapshots)
+    reported = [snapshot.observed_at for snapshot in snapshots if snapshot.observed_at is not None]
+    said = f", the car reported {ago(max(reported), now)}" if reported else ""
+    yield f"  heard {ago(received, now)}{said}"
+    for group, heading in GROUPS.items():
+        lines = list(_lines(group, readings, display, now))
+        if lines:
+            yield f"  {heading}"
+            yield from lines
+
+
+def _lines(group: str, readings: dict[str, Reading], display: Display, now: datetime) -> Iterator[str]:
+    for key, reading in readings.items():
+        signal = signal_of(key)
+        if signal is not None and signal.group == group:
+            dimension = split_key(key)[1]
+            label = f"{signal.label} {(dimension or '').replace('_', ' ')}".rstrip()
+            yield f"    {label:<30} {display.value(signal, reading.value, now)}"
+
+
+def _snapshot(record: dict[str, Any]) -> Snapshot:
+    """A record's snapshot, from its JSON."""
+    observed = record.get("observed_at")
+    body: Json = {key: record[key] for key in ("readings", "reading_times") if key in record}
+    return snapshot_of(
+        Record(
+            record["id"],
+            record["kind"],
+            record["vin"],
+            record["source"],
+            parse_time(record["received_at"]),
+            parse_time(observed) if observed else None,
+            body,
+        )
+    )

@@ -1,0 +1,47 @@
+"""The charging profile, and when a car that waits will start."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from poller.library.answers import Heard
+from poller.library.model import ChargingProfile, ChargingWindow, DepartureTimer
+from poller.library.words import ChargingMode, ChargingPreferences, TimerTypes
+
+
+def charging_profile(said: Heard) -> ChargingProfile | None:
+    """The state's profile with what the charging settings add; None without the former."""
+    if "chargingProfile" not in said.state:
+        return None
+    profile = said.state["chargingProfile"]
+    settings = said.charging_settings or {}
+    limit = settings.get("chargingSettingsDetail", {}).get("acLimit", {})
+    return ChargingProfile(
+        is_pre_entry_climatization_enabled=bool(profile.get("climatisationOn", False)),
+        timer_type=TimerTypes(profile.get("chargingControlType", "")),
+        departure_times=[DepartureTimer(_object(timer)) for timer in profile.get("departureTimes", ())],
+        preferred_charging_window=ChargingWindow(_object(profile.get("reductionOfChargeCurrent", {}))),
+        charging_preferences=ChargingPreferences(profile["chargingPreference"]),
+        charging_mode=ChargingMode(profile["chargingMode"]),
+        ac_current_limit=profile["chargingSettings"].get("acCurrentLimit"),
+        ac_available_limits=limit.get("values"),
+        charging_preferences_service_pack=settings.get("servicePack"),
+    )
+
+
+def waiting_until(said: Heard) -> datetime | None:
+    """The next start of the charging window after now where the owner lives, without a zone."""
+    profile = said.state.get("chargingProfile")
+    window = profile.get("reductionOfChargeCurrent") if isinstance(profile, dict) else None
+    if not isinstance(window, dict):
+        return None
+    now = said.fetched_at.astimezone(said.zone).replace(tzinfo=None)
+    start = datetime.combine(now.date(), ChargingWindow(window).start_time)
+    return start if start >= now else start + timedelta(days=1)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("not an object")
+    return value
