@@ -286,7 +286,8 @@ class TestChanges:
                 await journal.append(Entry(records=[record_number(number, {"soc_percent": 1}, **same)]))
         assert len(await ids_for(journal, only_changes=True)) == 3
 
-    async def test_a_late_comer_is_not_what_the_next_is_compared_with(self, journal):
+    async def test_a_late_comer_is_not_what_the_next_is_compared_with(self, house, journal):
+        await house.clock.advance(6 * STEP.total_seconds())
         one, two = {"soc_percent": 1}, {"soc_percent": 2}
         for number, readings in ((5, one), (2, two), (6, one)):
             await journal.append(Entry(records=[record_number(number, readings, observed_at=START)]))
@@ -465,10 +466,21 @@ class TestNewest:
         await journal.append(Entry(records=[*records, derived("trip", 9)]))
         assert list(await journal.newest()) == [records[1], records[3], records[2]]
 
-    async def test_an_older_one_does_not_become_it(self, journal):
+    async def test_an_older_one_does_not_become_it(self, house, journal):
+        await house.clock.advance(5 * STEP.total_seconds())
         await journal.append(Entry(records=[record_number(5)]))
         await journal.append(Entry(records=[record_number(4)]))
         assert list(await journal.newest()) == [record_number(5)]
+
+    async def test_one_from_the_future_gives_way_when_the_clock_is_right_again(self, house, journal):
+        """The clock was years ahead for a poll: what comes after it is the newest all the same."""
+        await journal.append(Entry(records=[record_number(100_000)]))
+        await house.clock.advance(2 * STEP.total_seconds())
+        await journal.append(Entry(records=[record_number(2)]))
+        assert list(await journal.newest()) == [record_number(2)]
+        journal = await house.restart(*SINKS)
+        await journal.append(Entry(records=[record_number(1)]))
+        assert list(await journal.newest()) == [record_number(2)]
 
     async def test_an_amended_one_takes_its_place(self, journal):
         record = record_number(5)

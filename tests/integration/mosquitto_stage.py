@@ -93,10 +93,13 @@ class Mosquitto:
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(5)
-            self.process = None
+        process, self.process = self.process, None
+        for _ in range(10 if process is not None else 0):
+            # One that listens already but has not begun to serve forgets that it was told.
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1)
+                return
 
     async def publish(self, topic: str, body: bytes, *, user: str) -> None:
         """As a bridge does."""

@@ -9,7 +9,7 @@ from poller.sinks.base import LiveSink, QueuedSink, SinkContext
 
 Builder = Callable[[str, Any, SinkContext], QueuedSink | LiveSink]
 
-#: Kinds that show only the newest state; all others have a cursor in the journal.
+#: Kinds that only show the newest state; all others have a cursor in the journal, `mqtt` for alerts.
 LIVE_KINDS = frozenset({"prometheus"})
 
 
@@ -31,5 +31,30 @@ def _prometheus(name: str, settings: Any, context: SinkContext) -> LiveSink:
     return PrometheusSink(name, settings, context)
 
 
+def _notify(name: str, settings: Any, context: SinkContext) -> QueuedSink:
+    from poller.sinks.notify import NotifySink
+
+    return NotifySink(name, settings, context)
+
+
+def _webhook(name: str, settings: Any, context: SinkContext) -> QueuedSink:
+    from poller.sinks.webhook import WebhookSink
+
+    return WebhookSink(name, settings, context)
+
+
+def _mqtt(name: str, settings: Any, context: SinkContext) -> LiveSink:
+    from poller.sinks.mqtt import MqttSink
+
+    return MqttSink(name, settings, context)
+
+
 #: kind (`type` in the configuration) → builder(name, settings, context)
-BUILDERS: dict[str, Builder] = {"json_files": _json_files, "axiom": _axiom, "prometheus": _prometheus}
+BUILDERS: dict[str, Builder] = {
+    "json_files": _json_files,
+    "axiom": _axiom,
+    "prometheus": _prometheus,
+    "mqtt": _mqtt,
+    "notify": _notify,
+    "webhook": _webhook,
+}

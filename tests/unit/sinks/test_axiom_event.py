@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poller.sinks.axiom.event import FIELDS, MAX_FIELDS, READINGS, event_of
+from poller.sinks.axiom.event import FIELDS, MAX_FIELDS, READINGS, Line, event_of
 from poller.testing.records import VIN, record_number
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import Record
@@ -129,3 +129,27 @@ def test_no_car_can_make_a_field_or_change_a_type(readings) -> None:
 def test_field_names_are_short_and_lower_case(name) -> None:
     assert len(name) <= 60
     assert name == name.lower()
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"])),
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**80), 2**80)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(st.characters(exclude_categories=["Cs"])),
+    )
+)
+def test_a_line_says_exactly_what_the_event_does(event) -> None:
+    """Every number to the last digit, every type as it was, on one line."""
+    event["_time"] = "2026-11-21T14:00:00.000Z"
+    line = Line(event)
+    read = json.loads(line.json)
+    assert read == event
+    assert {key: type(value) for key, value in read.items()} == {
+        key: type(value) for key, value in event.items()
+    }
+    assert line.json.count(b"\n") == 1
+    assert line.json.endswith(b"\n")
+    assert line["_time"] == event["_time"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
+import hashlib
 import json
 import os
 import zlib
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from poller.runtime.atomic import sync_folder, write_atomic
-from poller.sinks.base import Rendered
+from poller.sinks.base import LIBRARY, Rendered
 from poller.sinks.json_files.folders import make_folders
 from poller.sinks.json_files.names import day_file, day_files, packed, record_file
 from poller.vehicle.records import dumps
@@ -78,7 +79,7 @@ class DailyLayout:
             if day_file(self._root, record) != path:
                 break
             count += 1
-            key = _key(record)
+            key = _key_of(record)
             if key not in known and key not in new:
                 new.add(key)
                 lines.append(line_of(record))
@@ -139,8 +140,18 @@ class DailyLayout:
 
 
 def line_of(record: Rendered) -> bytes:
-    """The record as it stands in files: how it travelled (`replayed`) is left out, so it never differs."""
+    """The record as it stands in files: how it travelled (`replayed`) is left out, so it never differs.
+
+    In the form of bimmer_connected it is the library's keys and nothing else.
+    """
+    if LIBRARY in record:
+        return dumps(record[LIBRARY]).encode() + b"\n"
     return dumps({key: value for key, value in record.items() if key != "replayed"}).encode() + b"\n"
+
+
+def _key_of(record: Rendered) -> str:
+    """What tells a line from others; one without an id stands for itself."""
+    return _key_in(line_of(record)) if LIBRARY in record else _key(record)
 
 
 def _key(record: Rendered) -> str:
@@ -180,4 +191,4 @@ def _key_in(line: bytes) -> str:
     try:
         return _key(json.loads(line))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return line.decode(errors="replace")
+        return hashlib.blake2b(line, digest_size=16).hexdigest()

@@ -1,0 +1,93 @@
+"""HTTP for sinks: one request, whatever the reply; patience is the loop's business."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import httpx
+
+from poller.errors import SinkUnavailable
+from poller.runtime.tls import shared_context
+
+_SECONDS = re.compile(r"\d{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP reply; header names are in lower case. Its body is not read beyond `longest`."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(default=b"", repr=False)
+
+
+class Poster:
+    """A client for one address. `within`: real seconds for a request in all; `longest`: bytes of a reply."""
+
+    def __init__(self, url: str, *, within: float, longest: int) -> None:
+        self._url = url
+        self._within = within
+        self._longest = longest
+        self._client: httpx.AsyncClient | None = None
+        self.host = urlsplit(url).hostname or ""
+
+    def open(self) -> None:
+        """Make the client, unless there is one."""
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                timeout=httpx.Timeout(self._within, connect=min(10.0, self._within)),
+                follow_redirects=False,
+                verify=shared_context(),
+            )
+
+    async def close(self) -> None:
+        """Close the connections; may be called twice."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def send(self, method: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Raises SinkUnavailable if there is no reply within the time; it names the host at most."""
+        if self._client is None:
+            raise RuntimeError("send before open")
+        sending = self._client.stream(method, self._url, headers=dict(headers), content=body)
+        try:
+            async with asyncio.timeout(self._within), sending as response:
+                named = {name.lower(): value for name, value in response.headers.items()}
+                return Reply(response.status_code, named, await self._read(response))
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            words = f"cannot reach {self.host}: {type(error).__name__}"
+            raise SinkUnavailable(words, reason="network") from None
+        except (TimeoutError, httpx.TimeoutException):
+            raise SinkUnavailable(f"{self.host} did not answer in time", reason="timeout") from None
+        except httpx.HTTPError as error:
+            words = f"{self.host} broke off: {type(error).__name__}"
+            raise SinkUnavailable(words, reason="server") from None
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > self._longest:
+                break
+        return bytes(body[: self._longest])
+
+
+def retry_after(reply: Reply, now: datetime, longest: float) -> datetime | None:
+    """`Retry-After`, in seconds or as a date, at most `longest` seconds ahead; None: absent or garbage."""
+    text = reply.headers.get("retry-after", "").strip()
+    end = now + timedelta(seconds=longest)
+    if _SECONDS.fullmatch(text):
+        return now + timedelta(seconds=min(float(text), longest))
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return min(moment, end) if moment > now else None
