@@ -34,7 +34,7 @@ soak: $(DEV) ## the same promises at full size, in random order of faults; SEED=
 	$(BIN)/pytest -m soak -n 2 --seed $(SEED) --hypothesis-seed $(SEED) $(ARGS)
 
 system: $(SYSTEM) ## tests that need real systemd, Prometheus, a container engine or a browser
-	$(BIN)/pytest -m system -rs $(ARGS)
+	$(BIN)/pytest -m system -rs -n 3 --dist loadfile $(ARGS)
 
 bench: $(RUNTIME) ## speed and size, most as ratios in one run (ten minutes); ARGS=--write puts them into the docs
 	$(BIN)/python -m bench $(ARGS)
@@ -69,7 +69,7 @@ lock: ## write the hashed locks from pyproject.toml; ARGS=--upgrade takes newer 
 	.venv/lock/bin/python tools/lock.py $(ARGS)
 
 image: ## the container image
-	$(DOCKER) build -t $(IMAGE) $(ARGS) .
+	$(DOCKER) build -t $(IMAGE) --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(date -u +%FT%TZ) $(ARGS) .
 
 clean: ## remove .venv and what the tools left behind
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*

@@ -27,6 +27,7 @@ EVERYTHING = "requirements-dev.txt"
 LOCKS: dict[str, tuple[str, ...]] = {
     EVERYTHING: ("pyproject.toml", "--group", "dev"),
     "requirements.txt": ("pyproject.toml", "--constraint", EVERYTHING),
+    "requirements-notify.txt": ("pyproject.toml", "--extra", "notify", "--constraint", EVERYTHING),
     "requirements-system.txt": ("--group", "system", "--constraint", EVERYTHING),
     "requirements-build.txt": ("--group", "build", "--constraint", EVERYTHING),
 }
@@ -40,6 +41,7 @@ def declared(project: Path) -> str:
     inputs = [
         table["project"]["requires-python"],
         table["project"]["dependencies"],
+        table["project"]["optional-dependencies"],
         table["dependency-groups"],
         table["build-system"]["requires"],
     ]

@@ -7,10 +7,13 @@ import signal
 import sys
 from types import FrameType
 
+#: Commands that run until they are stopped.
+_LASTING = {"run", "demo", "simulate"}
+
 
 def _stopped_early(_signal: int, _frame: FrameType | None) -> None:
     # Nothing is open yet: for what runs until stopped, an early SIGTERM is a clean stop.
-    raise SystemExit(0 if sys.argv[1:2] and sys.argv[1] in {"run", "demo", "simulate"} else 1)
+    raise SystemExit(0 if sys.argv[1:2] and sys.argv[1] in _LASTING else 1)
 
 
 def main() -> None:
@@ -19,9 +22,12 @@ def main() -> None:
     # What is imported stays: looking through it for garbage is a tenth of the start.
     gc.disable()
     from poller.cli.main import run
+    from poller.runtime.heap import keep_small
 
     gc.freeze()
     gc.enable()
+    if sys.argv[1:2] and sys.argv[1] in _LASTING:
+        keep_small()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -48,6 +50,8 @@ class Collector:
         self._metrics = metrics
         self._committed = committed
         self._state: dict[str, Mapping[str, Any]] = {}
+        #: By VIN: what follows from one snapshot of a car is on disk before the next one is looked at.
+        self._deriving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._known_unknown: set[tuple[str, str]] = set()
         self._logger = log.get("collect")
 
@@ -100,11 +104,18 @@ class Collector:
 
         A source that left the configuration takes its series with it.
         """
+        self._state.clear()
         for record in await self._journal.newest():
             if record.source in sources:
                 self._fleet.update(snapshot_of(record), up=None)
         for view in self._fleet.views():
+            for deriver in self._derivers:
+                await self._recall(deriver, view.vin)
             await self._publish(view.vin)
+
+    def derived(self, deriver: str, vin: str) -> Mapping[str, Any]:
+        """The state of a deriver for one vehicle, as it is on disk; empty if there is none."""
+        return self._state.get(_key(deriver, vin), {})
 
     async def retire(self, source: Source, vins: frozenset[str]) -> None:
         """Forget vehicles that the source does not list any more.
@@ -155,10 +166,14 @@ class Collector:
 
     async def _store(self, answer: Answer, snapshot: Snapshot) -> Record:
         record = snapshot_record(snapshot, answer)
-        derived, state = await self._derive(snapshot)
-        await self._append(Entry(answer=answer, records=(record, *derived), state=state))
-        # Only what is on disk may be built upon.
-        self._state.update(state)
+        if not self._derivers:
+            await self._append(Entry(answer=answer, records=(record,)))
+            return record
+        async with self._deriving[snapshot.vin]:
+            derived, state = await self._derive(snapshot)
+            await self._append(Entry(answer=answer, records=(record, *derived), state=state))
+            # Only what is on disk may be built upon.
+            self._state.update(state)
         return record
 
     async def _append(self, entry: Entry) -> None:
@@ -172,17 +187,24 @@ class Collector:
         records: list[Record] = []
         states: dict[str, Mapping[str, Any]] = {}
         for deriver in self._derivers:
-            key = f"derive:{deriver.name}:{snapshot.vin}"
-            if key not in self._state:
-                self._state[key] = await self._journal.recall(key) or {}
+            key = _key(deriver.name, snapshot.vin)
+            before = await self._recall(deriver, snapshot.vin)
             try:
-                states[key], derived = deriver.derive(self._state[key], snapshot)
+                after, derived = deriver.derive(before, snapshot)
             except Exception:
                 self._metrics.derive_failures.labels(deriver.name).inc()
                 self._logger.exception("derive.failed", deriver=deriver.name)
                 continue
+            if after is not before:
+                states[key] = after
             records.extend(derived)
         return records, states
+
+    async def _recall(self, deriver: Deriver, vin: str) -> Mapping[str, Any]:
+        key = _key(deriver.name, vin)
+        if key not in self._state:
+            self._state[key] = await self._journal.recall(key) or {}
+        return self._state[key]
 
     def _count_unknown(self, source: Source, snapshot: Snapshot) -> None:
         for signal, token in snapshot.unknown_tokens:
@@ -198,6 +220,10 @@ class Collector:
                 await sink.retire(vin)
             else:
                 await sink.publish(view)
+
+
+def _key(deriver: str, vin: str) -> str:
+    return f"derive:{deriver}:{vin}"
 
 
 def _no_room(error: JournalFull) -> SourceUnavailable:

@@ -11,15 +11,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from poller.app import App
+from poller.disclosure import report
 from poller.errors import ConfigError, LoginRequired, MalformedAnswer, PollerError
 from poller.journal.base import DeadLetter, Entry
 from poller.road import Road
 from poller.runtime import log
 from poller.runtime.redact import redact
 from poller.schedule.rounds import Rounds
+from poller.sinks.base import LIBRARY, Rehearsed
 from poller.sources.findings import Examined, Finding
-from poller.vehicle.privacy import short_vin
-from poller.vehicle.records import Json, rfc3339, snapshot_record
+from poller.vehicle.alert import Alert, alert_record
+from poller.vehicle.privacy import Rendering, short_vin
+from poller.vehicle.records import Json, Record, rfc3339, snapshot_record
 
 Command = Callable[[App, Mapping[str, Any]], Awaitable[Json]]
 
@@ -32,6 +35,31 @@ _HUMAN = frozenset({LoginRequired.reason, "scope"})
 async def status(app: App, _args: Mapping[str, Any]) -> Json:
     """Everything that the page knows."""
     return {"running": app.running, **await app.status_json()}
+
+
+async def vehicles(app: App, args: Mapping[str, Any]) -> Json:
+    """The newest of every vehicle at every source: `record`, and `library`, its keys as in bimmerconnected.
+
+    For the owner: positions and VINs are whole. Arguments: `units`, in place of the configured ones;
+    `format`, without which `library` is left out.
+    """
+    display = app.loaded.settings.display
+    offer = app.road.offer(Rendering(app.loaded.settings.names), units=args.get("units"))
+    records = [record for record in await app.journal.newest() if record.source in app.road.sources]
+    shown: list[Json] = []
+    # One by one: an answer may be long, and they are many.
+    for record in records:
+        entry: Json = {"vehicle": offer.rendering.slug(record.vin), "record": offer.rendering.render(record)}
+        if args.get("format") == LIBRARY:
+            answers = await app.journal.answers_of([record])
+            entry["library"] = offer.keys_of(record, answers.get(record.id))
+        shown.append(entry)
+    return {
+        "now": rfc3339(app.clock.now()),
+        "units": offer.units,
+        "timezone": str(display.zone),
+        "vehicles": shown,
+    }
 
 
 async def once(app: App, _args: Mapping[str, Any]) -> Json:
@@ -148,9 +176,30 @@ async def forget_sink(app: App, args: Mapping[str, Any]) -> Json:
     return {"sink": sink, "forgotten": True}
 
 
+async def alerts_test(app: App, _args: Mapping[str, Any]) -> Json:
+    """Send a sample through each channel, past queue and filters: what came of each, and `exit_code`."""
+    road = app.road
+    channels = {name: sink for name, sink in road.sinks.items() if isinstance(sink, Rehearsed)}
+    if not channels:
+        hint = "configure one: docs/sinks/notify.md, docs/sinks/webhook.md or docs/sinks/mqtt.md"
+        raise PollerError("no sink leads to a person", hint=hint)
+    sample = _sample(app.clock.now())
+    tried: list[Json] = []
+    for name, sink in channels.items():
+        rendered = road.rendering(app.loaded.settings.sinks[name]).render(sample)
+        tried += [{"sink": name, **asdict(one)} for one in await sink.rehearse(rendered)]
+    return {"channels": tried, "exit_code": int(any(one["error"] for one in tried))}
+
+
+async def privacy(app: App, _args: Mapping[str, Any]) -> Json:
+    """What leaves the house, by the configuration that is in force."""
+    return report(app.loaded)
+
+
 #: Name on the control socket → command.
 TABLE: dict[str, Command] = {
     "status": status,
+    "vehicles": vehicles,
     "once": once,
     "doctor": doctor,
     "descriptors": descriptors,
@@ -159,7 +208,29 @@ TABLE: dict[str, Command] = {
     "dead-letters-drop": dead_letters_drop,
     "resend": resend,
     "forget-sink": forget_sink,
+    "privacy": privacy,
+    "alerts-test": alerts_test,
 }
+
+#: Those that poll and deliver: the road under them must stay.
+USES_ROAD = frozenset({"once", "doctor", "alerts-test"})
+
+
+def _sample(now: datetime) -> Record:
+    """An alert about nothing; each one is another, for channels remember what they had."""
+    return alert_record(
+        Alert(
+            rule="test",
+            state="raised",
+            severity="info",
+            subject="",
+            raised_at=now,
+            told_at=now,
+            title="Test from the poller",
+            text="Alerts reach you here. Nothing is wrong: somebody ran `poller alerts test`.",
+            event=True,
+        )
+    )
 
 
 def _titles(app: App) -> dict[str, str]:

@@ -11,11 +11,12 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poller.collect import Collector
 from poller.deliver import Delivery
-from poller.derive import DERIVERS
+from poller.derive import Deriver
+from poller.derive.alerts.car import AlertDeriver
 from poller.errors import JournalError, PollerError
 from poller.journal.base import Journal
 from poller.runtime import log
@@ -30,12 +31,22 @@ from poller.settings import Loaded, Settings
 from poller.sinks import BUILDERS as SINKS
 from poller.sinks import LIVE_KINDS
 from poller.sinks import Builder as SinkBuilder
+from poller.sinks.base import Attended as AttendedSink
 from poller.sinks.base import LiveSink, QueuedSink, SinkContext
+from poller.sinks.settings import LibraryForm
 from poller.sources import BUILDERS as SOURCES
+from poller.sources import PAST_KINDS
 from poller.sources import Builder as SourceBuilder
 from poller.sources.base import Attended, Memory, Source, SourceContext
+from poller.vehicle.display import Display, Units
 from poller.vehicle.fleet import Fleet
 from poller.vehicle.privacy import Rendering
+
+if TYPE_CHECKING:
+    from poller.library.offer import Offer
+
+#: The secret of this installation, in `data_dir`.
+KEY_FILE = "installation.key"
 
 
 class Road:
@@ -87,6 +98,21 @@ class Road:
         """How a sink with these settings may see vehicles and records."""
         return Rendering(self.settings.names, sink.location, sink.vin, self._key)
 
+    def offer(self, rendering: Rendering, *, units: Units | None = None, data: bool = True) -> Offer:
+        """How a reader with this rendering gets vehicles in the form of the bimmer_connected library."""
+        # Only for those who want it: the model is as large as a room.
+        from poller.library.offer import Offer
+        from poller.sources.mybmw.regions import CODES
+        from poller.sources.mybmw.settings import MyBmwSettings
+
+        display = self.settings.display
+        regions = {
+            name: CODES[source.region]
+            for name, source in self.settings.sources.items()
+            if isinstance(source, MyBmwSettings)
+        }
+        return Offer(rendering, units or display.units, display.zone, data, regions)
+
     async def open(self) -> None:
         """Build and open every part; a part that cannot be opened is logged and tried again by its task."""
         settings = self.settings
@@ -94,7 +120,7 @@ class Road:
         self._build_sinks(settings)
         self.collector = Collector(
             self._journal,
-            derivers=DERIVERS,
+            derivers=derivers_of(settings),
             fleet=self.fleet,
             live=list(self.live.values()),
             metrics=self._metrics,
@@ -116,6 +142,11 @@ class Road:
         await self.collector.restore(self.sources)
         for rounds in self.rounds.values():
             await rounds.open()
+
+    @property
+    def sinks(self) -> Mapping[str, LiveSink | QueuedSink]:
+        """All sinks, by name."""
+        return {**self.live, **self._queued}
 
     @property
     def registries(self) -> list[Registry]:
@@ -145,6 +176,11 @@ class Road:
             return asyncio.create_task(supervised, name=name)
 
         tasks = [task(f"deliver:{name}", delivery.run) for name, delivery in self.deliveries.items()]
+        tasks += [
+            task(f"sink:{name}", sink.attend)
+            for name, sink in self.live.items()
+            if isinstance(sink, AttendedSink)
+        ]
         # Before the polls: the first of these looks at the stream.
         tasks += [
             task(f"attend:{name}", source.attend)
@@ -159,7 +195,9 @@ class Road:
                 name, rounds.mark_due, interval=interval, jitter=jitter, last_attempt=rounds.last_attempt
             )
         self.timer.start()
-        tasks.append(task("clock", lambda stop: self.timer.watch(stop, lambda: self._pulse.beat("clock"))))
+        tasks.append(
+            task("clock", lambda stop: self.timer.watch(stop, lambda: self._pulse.beat("scheduler")))
+        )
         return tasks
 
     def _build_sources(self, settings: Settings) -> None:
@@ -185,8 +223,9 @@ class Road:
             rendering = self.rendering(sink_settings)
             context = SinkContext(self._clock, settings.data_dir, rendering)
             sink = self._sink_builders[kind_of(sink_settings)](name, sink_settings, context)
-            if not isinstance(sink, QueuedSink):
+            if isinstance(sink, LiveSink):
                 self.live[name] = sink
+            if not isinstance(sink, QueuedSink):
                 continue
             self._queued[name] = sink
             self._metrics.declare_sink(name)
@@ -198,7 +237,14 @@ class Road:
                 rendering,
                 sink_settings,
                 self._metrics,
+                offer=self._offer_to(sink_settings, rendering),
             )
+
+    def _offer_to(self, sink: Any, rendering: Rendering) -> Offer | None:
+        """For a sink whose settings want the library's form."""
+        if not isinstance(sink, LibraryForm) or not sink.format:
+            return None
+        return self.offer(rendering, data=sink.data)
 
     async def _may_collect(self) -> bool:
         """Whether an answer could be kept, under its right time."""
@@ -229,6 +275,19 @@ def source_context(loaded: Loaded, clock: Clock, memory: Memory) -> SourceContex
     )
 
 
+def derivers_of(settings: Settings) -> tuple[Deriver, ...]:
+    """What follows from snapshots, in the order in which it is derived."""
+    display = settings.display
+    alerts = AlertDeriver(
+        settings.alerts,
+        Display(display.units, display.zone),
+        own={vehicle.vin: vehicle.alerts for vehicle in settings.vehicles.values()},
+        names=settings.names,
+        live=[name for name, source in settings.sources.items() if kind_of(source) not in PAST_KINDS],
+    )
+    return (alerts,)
+
+
 def kind_of(settings: Any) -> str:
     """The `type` of a source's or sink's table."""
     kind: str = settings.type
@@ -240,7 +299,7 @@ def installation_key(data_dir: Path) -> bytes:
 
     Raises PollerError if it can be neither read nor made.
     """
-    path = data_dir / "installation.key"
+    path = data_dir / KEY_FILE
     try:
         try:
             return path.read_bytes()

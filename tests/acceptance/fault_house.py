@@ -31,6 +31,7 @@ from starlette.types import Scope
 
 from poller.app import App
 from poller.daemon import Daemon
+from poller.derive.alerts.rulebook import RULES
 from poller.runtime import log
 from poller.runtime.tls import shared_context
 from poller.settings import Loaded, load
@@ -59,6 +60,8 @@ jitter = "0s"
 listen = "127.0.0.1:0"
 [display]
 timezone = "UTC"
+[alerts]
+off = {alerts}
 [vehicles.mini]
 vin = "WMW00000000000001"
 [vehicles.x1]
@@ -135,7 +138,9 @@ class House:
     def configure(self, **values: str) -> Loaded:
         """Write the configuration, changed like this, and read it."""
         self.values |= values
-        text = CONFIG.format(cloud=self.cloud_door.url, axiom=self.axiom_door.url, **self.values)
+        # So that each record is a poll: what is told has tests of its own.
+        told = json.dumps(list(RULES))
+        text = CONFIG.format(alerts=told, cloud=self.cloud_door.url, axiom=self.axiom_door.url, **self.values)
         self.config.write_text(text + self.extra)
         self.config.chmod(0o600)
         return load(self.config, environ={"TZ": "UTC"})

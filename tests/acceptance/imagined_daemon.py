@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from poller.runtime.clock import SystemClock
 from poller.runtime.metrics import Metrics
@@ -19,9 +20,18 @@ from poller.runtime.status import (
     SourceStatus,
     StreamStatus,
 )
+from poller.sinks.base import SinkContext
+from poller.sinks.prometheus import PrometheusSink
+from poller.sinks.settings import PrometheusSettings
 from poller.testing.daemon import StillDaemon
-from poller.web.display import Display
+from poller.vehicle.display import Display
+from poller.vehicle.fleet import VehicleView
+from poller.vehicle.privacy import Rendering
+from poller.vehicle.snapshot import Reading
 from poller.web.server import WebServer
+
+#: The car of whom its source tells what MyBMW never does.
+VIN, CAR = "WBY00000000000007", "beside"
 
 
 class Imagined:
@@ -41,7 +51,9 @@ class Imagined:
         sink = SinkStatus("hook", "webhook", live=False, up=True, last_success_at=now)
         journal = JournalStatus(size=10**6, limit=10**9, disk_free=50 * 10**9, oldest_record_at=now)
         self.well = DaemonStatus("1", now, now, (source,), (sink,), journal)
-        self.daemon = StillDaemon(self.well, registries=(self.metrics.registry,))
+        context = SinkContext(SystemClock(), Path(), Rendering({VIN: CAR}))
+        self._cars = PrometheusSink("prometheus", PrometheusSettings(type="prometheus"), context)
+        self.daemon = StillDaemon(self.well, registries=(self.metrics.registry, self._cars.registry))
         self.metrics.expose(self.daemon.status)
 
     @asynccontextmanager
@@ -86,3 +98,8 @@ class Imagined:
 
     def recover(self) -> None:
         self.daemon.current = self.well
+
+    async def measure(self, volts: float) -> None:
+        """Show its car's 12 V battery; until then it has no car."""
+        readings = {"aux_battery_volts": (Reading(volts), "home")}
+        await self._cars.publish(VehicleView(VIN, readings, {}))

@@ -14,12 +14,15 @@ from typing import Any
 
 from soak_warp import Report
 
+from poller.derive.alerts.rulebook import RULES
 from poller.simulator.axiom import TOKEN
 
 CONFIG = """
 data_dir = "data"
 [web]
 listen = ""
+[alerts]
+off = {alerts}
 [sources.bmw]
 type = "mybmw"
 username = "owner@example.com"
@@ -87,7 +90,9 @@ def _memory() -> Path | None:
 async def _started(folder: Path, axiom: str, vins: tuple[str, ...], extra: str) -> AsyncIterator[Winding]:
     config = folder / "config.toml"
     sink = AXIOM.format(url=axiom, token=TOKEN) if axiom else ""
-    config.write_text(CONFIG.format(vins=json.dumps(list(vins))) + sink + extra)
+    # So that each record is a poll: what is told has tests of its own.
+    told = json.dumps(list(RULES))
+    config.write_text(CONFIG.format(alerts=told, vins=json.dumps(list(vins))) + sink + extra)
     config.chmod(0o600)
     program = Path(__file__).with_name("soak_warp.py")
     child = await asyncio.create_subprocess_exec(

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-ROUNDS = 30
+ROUNDS = 20
 SOAK_ROUNDS = 200
 
 

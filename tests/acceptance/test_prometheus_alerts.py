@@ -2,7 +2,7 @@
 
 All durations of the rules are divided by 600. A poller (the installed command) asks for a simulated car with
 which something is wrong now and then; beside it another `/metrics`, of the same code, shows how a daemon
-stands when its quota is spent, its login ends and its disk is full.
+stands when its quota is spent, its login ends and its disk is full, and a car whose 12 V battery is flat.
 
 To watch it: ``pytest --system -o log_cli=true --log-cli-level=info`` and this file.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from imagined_daemon import Imagined
+from imagined_daemon import CAR, Imagined
 from prometheus_house import Inbox, Told, alertmanager, free_port, need, prometheus, until
 
 from poller.simulator.axiom import partial, status, take_in
@@ -97,10 +97,11 @@ def service(kind: str, due: datetime, km: int | None = None, state: str = "OK") 
 
 
 def left_locked_with_a_window_open(state: dict[str, Any]) -> None:
-    """And nearly empty, with a soft tyre, a word from the car, and five services in five stages."""
+    """And nearly empty, with a soft tyre and a hard one, words from the car, and services in five stages."""
     state["windowsState"]["leftFront"] = "OPEN"
     state["electricChargingState"]["chargingLevelPercent"] = 9
     state["tireState"]["frontRight"]["status"]["currentPressure"] = 150
+    state["tireState"]["rearLeft"]["status"]["currentPressure"] = 380
     state["checkControlMessages"] = [
         {"type": "TIRE_PRESSURE", "severity": "HIGH"},
         {"type": "WASHING_FLUID", "severity": "LOW"},
@@ -119,6 +120,7 @@ CAR_IN_A_BAD_STATE: Wanted = (
     alert("CarOpen", part="window", position="front_left", locked="yes", vehicle="mini"),
     alert("CarChargeLow", vehicle="mini"),
     alert("CarTirePressureLow", position="front_right"),
+    alert("CarTirePressureHigh", position="rear_left", severity="info"),
     alert("CarMessage", message="tire_pressure", severity="warning"),
     alert("CarMessage", message="washing_fluid", severity="info"),
     alert("CarServiceDue", service="brake_fluid", by="date", severity="info"),
@@ -182,6 +184,7 @@ DAEMON_IN_TROUBLE: Wanted = (
     alert("PollerDiskLow"),
     alert("PollerRecordsDropped", sink="hook", severity="critical"),
     alert("PollerTasksRestarting", task="deliver.hook"),
+    alert("CarAuxBatteryLow", vehicle=CAR),
 )
 
 
@@ -252,9 +255,11 @@ def all_alerts() -> set[str]:
 async def a_bad_state_and_a_daemon_in_trouble(world: World, owner: Owner) -> None:
     world.car.change = left_locked_with_a_window_open
     world.imagined.suffer()
+    await world.imagined.measure(11.8)
     await owner.hears(*CAR_IN_A_BAD_STATE, *DAEMON_IN_TROUBLE)
     world.car.change = lambda _: None
     world.imagined.recover()
+    await world.imagined.measure(12.6)
 
 
 async def a_car_left_unlocked_and_open(world: World, owner: Owner) -> None:

@@ -19,7 +19,7 @@ from poller.sinks.settings import SinkSettings
 from poller.sources import BUILDERS as SOURCE_BUILDERS
 from poller.sources.settings import SourceSettings
 
-FIXED = ("poll", "web", "log", "display", "journal")
+FIXED = ("poll", "web", "log", "display", "alerts", "journal")
 #: A line that is a setting or a table's head, switched off.
 _OFF = re.compile(r"^#(?=[a-z\[])", re.MULTILINE)
 _OFF_BLOCK = re.compile(r"(?:^#[a-z\[].*\n)+", re.MULTILINE)

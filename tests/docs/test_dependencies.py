@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 #: Declared for a library that uses it where it is there: httpcore looks for it at every request.
@@ -16,7 +17,8 @@ _BROUGHT_BY = {"pydantic_core": "pydantic", "markupsafe": "jinja2", "paho": "pah
 
 def _declared(root: Path) -> set[str]:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return {re.split(r"[<>=~! \[;]", text)[0].replace("-", "_") for text in project["dependencies"]}
+    texts = chain(project["dependencies"], *project["optional-dependencies"].values())
+    return {re.split(r"[<>=~! \[;]", text)[0].replace("-", "_") for text in texts}
 
 
 def _imported(root: Path) -> set[str]:

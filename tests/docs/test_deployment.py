@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import re
 import runpy
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from poller import health
+from poller import __version__, health
 
 
 def _promtool(root: Path, *arguments: str) -> str:
@@ -43,8 +44,21 @@ def test_the_image_runs_as_nobody_special_and_asks_its_own_health(root) -> None:
     assert "# syntax" not in text
     assert "USER 1000:1000" in text
     assert '"-m", "poller.health"' in text
+    assert '"-m", "poller.container"' in text
     assert f"POLLER_WEB__LISTEN=0.0.0.0:{health.PORT}" in text
     assert text.count("--require-hashes") == 2
+    assert not re.search(r"amd64|x86|aarch64|arm|--platform|TARGETARCH", text), "the same for every machine"
+    assert f'ARG VERSION="{__version__}"' in text
+
+
+def test_a_process_that_hangs_is_unhealthy_within_three_intervals(root) -> None:
+    """The failures that it takes, and the time that each takes to fail, are counted in."""
+    text = (root / "Dockerfile").read_text(encoding="utf-8")
+    told = dict(re.findall(r"--(interval|timeout|retries)=(\d+)", text))
+    interval, timeout, retries = (int(told[name]) for name in ("interval", "timeout", "retries"))
+    assert interval == 60
+    assert timeout > health.TIMEOUT
+    assert retries * (interval + timeout) < 3 * interval
 
 
 def test_the_image_is_built_from_source_and_locks_alone(root) -> None:
@@ -63,19 +77,38 @@ def test_compose_publishes_on_this_machine_only_and_has_no_password_of_its_own(r
     ports = re.findall(r"ports: \[(.+)\]", text)
     assert ports
     assert all(port.startswith('"127.0.0.1:') for port in ports)
-    assert "${GRAFANA_PASSWORD:?" in text
     services = text.count("\n    image: ")
-    for hardening in ("read_only: true", "cap_drop: [ALL]", "no-new-privileges:true"):
-        assert text.count(hardening) == services, hardening
+    hardening = (
+        "read_only: true",
+        "cap_drop: [ALL]",
+        "no-new-privileges:true",
+        "mem_limit: ",
+        "    logging: ",
+    )
+    for line in hardening:
+        assert text.count(line) == services, line
     assert not re.search(r"image: \S+:latest", text)
+    assert "--storage.tsdb.retention.time=5y" in text
+    assert "- ./config:/config:ro" in text, "the folder: an atomic save takes the file's name"
+    assert not re.search(r"(?i)password\S*: +[^\"\s]", text)
 
 
-def test_the_unit_leaves_a_wrong_configuration_alone_and_waits_for_the_grace(root) -> None:
-    text = (root / "deploy/systemd/poller.service").read_text(encoding="utf-8")
-    settings = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
-    assert settings["RestartPreventExitStatus"] == "2"
-    assert settings["Type"] == "notify"
-    assert int(settings["TimeoutStopSec"].removesuffix("s")) > 6
+def test_grafana_has_no_admin_unless_a_password_is_given(root) -> None:
+    """An empty variable leaves what the file says; a password turns each of its settings round."""
+    compose = (root / "compose.yaml").read_text(encoding="utf-8")
+    told = dict(re.findall(r'^ +GF_(\w+): "\$\{GRAFANA_PASSWORD:(\S+)\}"$', compose, re.MULTILINE))
+    assert told.pop("SECURITY_ADMIN_PASSWORD") == "-"
+    assert set(told.values()) == {"+false"}
+    ini = configparser.ConfigParser(comment_prefixes=";")
+    ini.read(root / "deploy/grafana/grafana.ini", encoding="utf-8")
+    switched = {
+        f"{section}_{name}".upper().replace(".", "_")
+        for section in ini.sections()
+        for name, value in ini[section].items()
+        if value == "true"
+    }
+    assert switched == set(told)
+    assert ini["auth.anonymous"]["org_role"] == "Viewer"
 
 
 def test_grafana_finds_its_dashboards_and_its_first_page(root) -> None:
@@ -83,7 +116,8 @@ def test_grafana_finds_its_dashboards_and_its_first_page(root) -> None:
     provider = (root / "deploy/grafana/provisioning/dashboards/poller.yaml").read_text(encoding="utf-8")
     [folder] = re.findall(r"- \./deploy/grafana/dashboards:([\w/]+):ro", compose)
     assert f"path: {folder}}}" in provider
-    [home] = re.findall(r"HOME_DASHBOARD_PATH: (\S+)", compose)
+    ini = (root / "deploy/grafana/grafana.ini").read_text(encoding="utf-8")
+    [home] = re.findall(r"default_home_dashboard_path = (\S+)", ini)
     assert (root / "deploy/grafana/dashboards" / home.removeprefix(folder + "/")).is_file()
     source = (root / "deploy/grafana/provisioning/datasources/prometheus.yaml").read_text(encoding="utf-8")
     [uid] = re.findall(r"uid: (\w+)", source)

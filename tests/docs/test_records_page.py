@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from poller.vehicle.alert import Alert, alert_record
 from poller.vehicle.answer import Answer
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import KINDS, Record, snapshot_record
@@ -32,6 +34,27 @@ def example() -> Record:
     return snapshot_record(builder.build(), Answer("bmw", "mybmw", VIN, RECEIVED, {"state": b"{}"}))
 
 
+def told_alert() -> Alert:
+    at = datetime(2026, 11, 21, 14, 12, 3, 123000, tzinfo=UTC)
+    return Alert(
+        rule="window_open",
+        state="raised",
+        severity="warning",
+        subject="",
+        raised_at=at,
+        told_at=at,
+        title="MINI: a window is open",
+        text="The front left window has been open for 12 minutes while the car is parked.",
+        vin=VIN,
+        source="bmw",
+        values={"positions": ["front_left"], "locked": False},
+    )
+
+
+def told() -> Record:
+    return alert_record(told_alert())
+
+
 @pytest.fixture(scope="module")
 def blocks(pages) -> list[dict]:
     return [json.loads(text) for info, text in pages["docs/records.md"].blocks() if info == "json"]
@@ -43,7 +66,17 @@ def test_the_example_is_a_record_as_it_leaves(blocks) -> None:
 
 def test_the_example_for_a_curious_sink_is_what_such_a_sink_gets(blocks) -> None:
     rendering = Rendering({}, location="none", vin="hash", key=b"this installation")
-    assert blocks[1] == rendering.render(example())
+    assert blocks[2] == rendering.render(example())
+
+
+def test_the_example_of_an_alert_is_what_a_sink_gets(blocks) -> None:
+    assert blocks[1] == Rendering({VIN: "mini"}).render(told())
+
+
+def test_every_key_of_an_alert_is_in_the_table(pages) -> None:
+    alert = replace(told_alert(), state="cleared", cleared_at=RECEIVED, reminder=1, event=True)
+    text = pages["docs/records.md"].text
+    assert [key for key in alert_record(alert).body if f"`{key}`" not in text] == []
 
 
 def test_every_key_of_the_envelope_is_in_the_table(pages, blocks) -> None:

@@ -25,8 +25,29 @@ def tool(root, monkeypatch):
 def test_rules_and_their_table_are_fresh(root, tool) -> None:
     rules = tool("alert_rules")
     assert rules.RULES.read_text(encoding="utf-8") == rules.text(), "run `make docs`"
+    grafana = tool("grafana_rules").text(rules.rules(), rules.NORMAL)
+    assert rules.GRAFANA.read_text(encoding="utf-8") == grafana, "run `make docs`"
     page = rules.PAGE.read_text(encoding="utf-8")
     assert page == rules.page(page), "run `make docs`"
+
+
+def test_grafana_has_every_rule_of_prometheus_in_its_own_words(tool) -> None:
+    """Its identifiers are short and unique, its queries the same, and its templates know no `$value`."""
+    rules = tool("alert_rules").rules()
+    text = tool("grafana_rules").text(rules, tool("alert_rules").NORMAL)
+    for pattern in (r"- uid: (\S+)", r"title: (.+)"):
+        found = re.findall(pattern, text)
+        assert len(set(found)) == len(found) == len(rules), pattern
+    assert all(re.fullmatch(r"[a-z0-9-]{1,40}", uid) for uid in re.findall(r"- uid: (\S+)", text))
+    assert re.findall(r"model: (\{.+?\})\}\n", text)[1::2] == [
+        '{"refId": "B", "type": "math", "expression": "is_number($A)"}'
+    ] * len(rules)
+    asked = [json.loads(model)["expr"] for model in re.findall(r"model: (\{.+\})\}\n", text)[::2]]
+    assert asked == [rule.expr for rule in rules]
+    lasting = [span for span in re.findall(r"for: (\S+)", text) if span != "0s"]
+    assert lasting == [tool("alert_rules").NORMAL.span(rule.lasts) for rule in rules if rule.lasts]
+    assert not re.search(r"\$value\b", text)
+    assert "${" not in text, "Grafana would take it for a variable of its environment"
 
 
 def test_dashboards_are_fresh(root, tool) -> None:

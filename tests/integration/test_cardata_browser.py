@@ -19,8 +19,8 @@ from poller.settings import load
 from poller.simulator.cardata.login import CLIENT_ID, Login
 from poller.simulator.server import serve
 from poller.sources.cardata.source import CarDataSource
+from poller.vehicle.display import Display
 from poller.web.channels import condition_words
-from poller.web.display import Display
 from poller.web.server import WebServer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

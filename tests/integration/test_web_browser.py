@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 import pytest
 
 from poller.runtime.clock import SystemClock
-from poller.runtime.status import DaemonStatus, Failure, SinkStatus, SourceStatus
+from poller.runtime.status import AlertStatus, DaemonStatus, Failure, SinkStatus, SourceStatus
 from poller.testing.daemon import StillDaemon
+from poller.vehicle.display import Display
 from poller.vehicle.fleet import Fleet
 from poller.vehicle.snapshot import SnapshotBuilder
-from poller.web.display import Display
 from poller.web.server import WebServer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -45,8 +45,19 @@ def a_daemon():
         fleet.update(builder.build())
     source = SourceStatus(LONG, "mybmw", "login_required", 900, last_success_at=now, failure=failure)
     sink = SinkStatus(LONG, "axiom", live=False, held=LONG, failure=failure, dead_letters=3)
+    alerts = [
+        AlertStatus("", "no_fresh_data", LONG, "warning", now, f"{LONG}: no fresh data", f"`poller {LONG}`"),
+        AlertStatus("0000001", "window_open", "", "critical", now, f"{LONG} is open", f"{LONG} is open"),
+    ]
     status = DaemonStatus(
-        "1.2.3", now, now, [source], [sink], recent_failures=[(LONG, failure)], simulated=True
+        "1.2.3",
+        now,
+        now,
+        [source],
+        [sink],
+        recent_failures=[(LONG, failure)],
+        simulated=True,
+        alerts=alerts,
     )
     return StillDaemon(status, fleet=fleet)
 

@@ -16,8 +16,8 @@ from poller.runtime.clock import SystemClock
 from poller.runtime.metrics import Metrics
 from poller.runtime.status import DaemonStatus, SourceStatus
 from poller.testing.daemon import StillDaemon
+from poller.vehicle.display import Display
 from poller.web import serving
-from poller.web.display import Display
 from poller.web.server import WebServer, bind
 from poller.web.serving import Serving
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from poller.deliver.ahead import Ahead
+from poller.deliver.ahead import HEAD_START, Ahead
 from poller.errors import JournalError
 from poller.journal.base import Batch, Entry
 from poller.testing.clock import ManualClock
@@ -57,7 +57,7 @@ def seqs(batch: Batch) -> list[int]:
 
 async def turn() -> None:
     """Let a reading in the background come through."""
-    for _ in range(5):
+    for _ in range(HEAD_START + 5):
         await asyncio.sleep(0)
 
 

@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from poller.deliver import Delivery
+from poller.deliver.loop import BREATH
 from poller.errors import BatchRefused, JournalError, SinkMisconfigured, SinkUnavailable
 from poller.journal.base import Entry
 from poller.runtime.metrics import Metrics
@@ -69,6 +70,25 @@ async def bench_with(**settings) -> Bench:
     return made
 
 
+class PreparingSink(RecordingSink):
+    """A sink that makes records ready; what it has made ready says so."""
+
+    def prepare(self, record: Rendered) -> Rendered:
+        return {**record, "ready": True}
+
+
+class OvertakenJournal(MemoryJournal):
+    """Somebody moves the cursor during each of the first few settlements."""
+
+    left = 3
+
+    async def settle(self, sink, *, since, through, rejected=()) -> bool:
+        self.left -= 1
+        if self.left >= 0:
+            return False
+        return await super().settle(sink, since=since, through=through, rejected=rejected)
+
+
 def poisoned(*bad: str, error: str = "HTTP 400: bad"):
     """A sink that refuses any batch with a bad record in it."""
 
@@ -103,6 +123,30 @@ async def test_records_leave_as_the_sink_may_see_them(bench) -> None:
     await bench.fill(1)
     await bench.delivery.drain()
     assert bench.sink.records[0]["vehicle"] == "mini"
+
+
+async def test_what_comes_next_is_made_ready_while_a_batch_is_under_way() -> None:
+    """The first batch goes at once, as it is; those behind it are ready, and in their order."""
+    bench = await bench_with(batch_size=4)
+    bench.sink = PreparingSink(SINK)
+    bench.anew()
+    ids = await bench.fill(10)
+    assert await bench.delivery.drain()
+    assert bench.sink.ids == ids
+    assert [record.get("ready", False) for record in bench.sink.records] == [False] * 4 + [True] * 6
+    assert bench.sink.records[9]["vehicle"] == "mini"
+
+
+async def test_a_settlement_that_is_overtaken_again_and_again_does_not_run_hot() -> None:
+    """Each time there is a breath before the records are sent once more."""
+    bench = Bench()
+    bench.journal = OvertakenJournal(bench.clock)
+    bench.anew()
+    await bench.journal.open([SINK])
+    ids = await bench.fill(2)
+    assert await bench.delivery.drain()
+    assert bench.sink.batches == [ids] * 4
+    assert bench.clock.slept >= 3 * BREATH
 
 
 async def test_what_is_done_is_settled_before_the_wait(bench) -> None:

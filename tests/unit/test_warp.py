@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from poller.derive.alerts.settings import Alerts
 from poller.errors import ConfigError
 from poller.runtime.quantities import StrictTable
 from poller.settings import Loaded
@@ -39,10 +40,11 @@ def axiom(**more) -> AxiomSettings:
     return AxiomSettings(type="axiom", dataset="cars", token="xaat-1", **more)
 
 
-def loaded(sources=(), sinks=()) -> Loaded:
+def loaded(sources=(), sinks=(), heartbeat=None) -> Loaded:
     """Settings with these tables, named by letters."""
     named = [dict(zip("abc", tables, strict=False)) for tables in (sources, sinks)]
-    settings = SimpleNamespace(sources=named[0], sinks=named[1])
+    alerts = Alerts(heartbeat_url=heartbeat)
+    settings = SimpleNamespace(sources=named[0], sinks=named[1], alerts=alerts)
     return Loaded(settings, None, Path(), ())  # type: ignore[arg-type]  # the tables are all that is looked at
 
 
@@ -101,3 +103,12 @@ def test_a_reload_is_judged_too() -> None:
     assert reloading_warped(lambda: good)() is good
     with pytest.raises(ConfigError):
         reloading_warped(lambda: bad)()
+
+
+def test_a_rehearsal_does_not_beat_for_the_real_one() -> None:
+    """A dead-man service must not hear from it; its address is a secret, and stays one."""
+    refuse_warping(loaded(heartbeat=f"{HERE}/ping/secret"))
+    with pytest.raises(ConfigError) as refused:
+        refuse_warping(loaded(heartbeat="https://dead-man.invalid/ping/secret"))
+    assert "heartbeat_url is not on this machine" in str(refused.value)
+    assert "secret" not in str(refused.value)

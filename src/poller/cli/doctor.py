@@ -17,8 +17,8 @@ from poller.cli import options
 from poller.cli.speaking import load_and_log, reach
 from poller.settings import Loaded
 from poller.sources.findings import Finding
+from poller.vehicle.display import size
 from poller.vehicle.records import parse_time
-from poller.web.display import size
 
 _LOW_DISK = 200 * 2**20
 _MARKS = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}

@@ -9,6 +9,7 @@ import typer
 
 from poller import __version__
 from poller.cli import (
+    alerts,
     check,
     deadletters,
     demo,
@@ -16,12 +17,15 @@ from poller.cli import (
     doctor,
     export,
     init,
+    install_service,
     login,
+    privacy,
     run_daemon,
     simulate,
     sinks,
     status,
     store,
+    vehicle,
 )
 from poller.errors import PollerError
 
@@ -64,16 +68,20 @@ app.command()(check.check)
 app.command()(doctor.doctor)
 app.command()(descriptors.descriptors)
 app.command()(init.init)
+app.command()(install_service.install_service)
 app.command()(demo.demo)
 app.command()(status.status)
+app.add_typer(alerts.app, name="alerts")
 app.command()(login.login)
 app.command()(simulate.simulate)
+app.add_typer(vehicle.app, name="vehicle")
 app.add_typer(deadletters.app, name="dead-letters")
 app.add_typer(sinks.app, name="sinks")
 app.command()(sinks.resend)
 app.command()(store.backup)
 app.command()(export.export)
 app.command()(store.salvage)
+app.command()(privacy.privacy)
 
 
 def run(arguments: Sequence[str]) -> int:

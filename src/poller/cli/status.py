@@ -15,9 +15,9 @@ import typer
 from poller.cli import options
 from poller.cli.speaking import reach
 from poller.runtime.status import Failure, QuotaStatus, Silence, StreamStatus
+from poller.vehicle.display import ago, since, size, span
 from poller.vehicle.records import parse_time
 from poller.web.channels import quota_lines, silence_words, stream_lines
-from poller.web.display import ago, since, size, span
 from poller.web.readiness import ends_soon
 
 #: Times to come within this are shown without their day.
@@ -58,8 +58,10 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
             for source in report["sources"]
             for silence in source["silences"]
         )
+        failing |= bool(_configuration(report))
         yield "Ready, but not everything works:" if failing else "All is well."
     yield from (f"! {reason}" for reason in report["reasons"] if report["running"])
+    yield from (f"! {note}" for note in _configuration(report))
     for vehicle in report["vehicles"]:
         yield f"vehicle {vehicle['vehicle']}: {_vehicle(vehicle, now)}"
     for source in report["sources"]:
@@ -74,6 +76,11 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         yield f"sink {sink['name']} ({sink['kind']}): {_sink(sink, now, running=report['running'])}"
         yield from _trouble(sink, report)
     yield from _journal(report["journal"])
+
+
+def _configuration(report: dict[str, Any]) -> list[str]:
+    """What the file says and the daemon does not do yet."""
+    return [note for note in report["notes"] if note.startswith("configuration: ")]
 
 
 def _vehicle(vehicle: dict[str, Any], now: datetime) -> str:

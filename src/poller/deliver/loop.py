@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from poller.deliver.ahead import Ahead
 from poller.deliver.pace import REJECTIONS_IN_A_ROW, SUSPECT_AFTER, Pace, Streak
@@ -25,12 +25,18 @@ from poller.runtime import log
 from poller.runtime.clock import Clock, wait, wait_for_any
 from poller.runtime.metrics import Metrics
 from poller.runtime.status import Failure, SinkStatus
-from poller.sinks.base import QueuedSink, Rendered, Settlement
+from poller.sinks.base import Preparing, QueuedSink, Rendered, Settlement
 from poller.sinks.settings import SinkSettings
+from poller.vehicle.answer import Answer
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import Record
 
-#: A pause between two tries with ever fewer records.
+if TYPE_CHECKING:
+    from poller.library.offer import Offer
+
+#: Records that are prepared without a break: a fraction of a millisecond.
+AT_A_TIME = 20
+#: A pause between two tries with ever fewer records, and after a settlement that was overtaken.
 BREATH = 0.1
 #: No server's wish makes us wait longer than this before we look again.
 LONGEST_WAIT = 3600.0
@@ -48,24 +54,40 @@ _BLAMELESS = frozenset({"network", "disk", "rate_limited", "journal"})
 class _Work:
     """Records to send and how to book what became of them; `settle` gives False if overtaken.
 
+    `shown`: the same as the sink gets them.
     `last`: nothing waits behind them, so there is no need to look again before something new comes.
     """
 
     records: Sequence[Record]
+    shown: Sequence[Rendered]
     settle: Callable[[Settlement], Awaitable[bool]]
     queued: bool
     last: bool = False
 
 
-class _Rendered(Sequence[Rendered]):
-    """Records as the sink may see them, each rendered when it is looked at: a backlog is not held twice."""
+@dataclass(frozen=True, slots=True)
+class _Answered(Queued):
+    """A record with what it was made of (None: that is gone), for a sink that gets it in another form."""
 
-    def __init__(self, records: Sequence[Record], rendering: Rendering) -> None:
-        self._records = records
-        self._rendering = rendering
+    answer: Answer | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready(Queued):
+    """A record with what the sink has prepared of it."""
+
+    shown: Rendered
+
+
+class _Shown(Sequence[Rendered]):
+    """Records as the sink gets them, each rendered when it is looked at: a backlog is not held twice."""
+
+    def __init__(self, queue: Sequence[Queued], render: Callable[[Queued], Rendered]) -> None:
+        self._queue = queue
+        self._render = render
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._queue)
 
     @overload
     def __getitem__(self, at: int) -> Rendered: ...
@@ -73,8 +95,8 @@ class _Rendered(Sequence[Rendered]):
     def __getitem__(self, at: slice) -> Sequence[Rendered]: ...
     def __getitem__(self, at: int | slice) -> Rendered | Sequence[Rendered]:
         if isinstance(at, slice):
-            return _Rendered(self._records[at], self._rendering)
-        return self._rendering.render(self._records[at])
+            return _Shown(self._queue[at], self._render)
+        return self._render(self._queue[at])
 
 
 class Delivery:
@@ -82,6 +104,7 @@ class Delivery:
 
     It opens the sink itself (again), so that one that cannot be opened is held like any other.
     What it knows survives a restart of its task: `run` may be called again on the same object.
+    `offer`: for a sink that gets vehicles in the library's form, in place of records.
     `jitter` gives numbers in [0, 1).
     """
 
@@ -95,6 +118,7 @@ class Delivery:
         settings: SinkSettings,
         metrics: Metrics,
         *,
+        offer: Offer | None = None,
         jitter: Callable[[], float] = random.random,
         answer_within: float = ANSWER_WITHIN,
     ) -> None:
@@ -103,6 +127,7 @@ class Delivery:
         self._journal = journal
         self._clock = clock
         self._rendering = rendering
+        self._offer = offer
         self._settings = settings
         self._metrics = metrics
         self._log = log.get("deliver", sink=name)
@@ -118,6 +143,7 @@ class Delivery:
         self._owed: tuple[_Work, Settlement] | None = None
         self._resume_at = 0.0
         self._failed_attempts = 0
+        self._prepare = sink.prepare if isinstance(sink, Preparing) else None
         self._status = SinkStatus(
             name, getattr(settings, "type", ""), live=False, backlog_limit=settings.max_backlog_age
         )
@@ -212,6 +238,8 @@ class Delivery:
         settled = await self._pay(work, settlement)
         finished = settled and work.last and settlement.done == len(work.records)
         pause = self._conclude(work, settlement) if work.records else 0.0
+        if not settled:
+            return pause or BREATH
         return pause or (None if finished else 0.0)
 
     async def _next_work(self) -> _Work | None:
@@ -220,21 +248,50 @@ class Delivery:
         batch = await self._ahead.next(limit)
         if batch.letters and (letters := await self._journal.retries(self.name, limit=limit)):
             again = [letter.record for letter in letters if letter.record is not None]
-            return _Work(again, partial(self._settle_letters, letters), queued=False)
+            queue = await self._answered([Queued(0, record) for record in again])
+            shown = _Shown(queue, self._render)
+            return _Work(again, shown, partial(self._settle_letters, letters), queued=False)
         if batch.through == batch.since:
             return None
         fresh = [queued for queued in batch.records if not self._expired(queued.record)]
         records = [queued.record for queued in fresh]
-        return _Work(records, partial(self._settle_batch, batch, fresh), queued=True, last=batch.last)
+        shown = _Shown(fresh, self._render)
+        return _Work(records, shown, partial(self._settle_batch, batch, fresh), queued=True, last=batch.last)
 
     async def _peek(self, limit: int, after: int | None) -> Batch:
-        return await self._journal.peek(
+        batch = await self._journal.peek(
             self.name,
             limit=limit,
             kinds=self._settings.kinds or None,
             only_changes=self._settings.only == "changes",
             after=after,
         )
+        batch = replace(batch, records=await self._answered(batch.records))
+        if after is None or self._prepare is None:
+            return batch
+        # Others are under way, so there is time.
+        ready: list[Queued] = []
+        for queued in batch.records:
+            shown = self._prepare(self._render(queued))
+            ready.append(_Ready(queued.seq, queued.record, shown))
+            if len(ready) % AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        return replace(batch, records=ready)
+
+    async def _answered(self, queue: Sequence[Queued]) -> Sequence[Queued]:
+        """The same with their answers, if this sink's form is made of them."""
+        if self._offer is None or not queue:
+            return queue
+        answers = await self._journal.answers_of([queued.record for queued in queue])
+        return [_Answered(queued.seq, queued.record, answers.get(queued.record.id)) for queued in queue]
+
+    def _render(self, queued: Queued) -> Rendered:
+        if isinstance(queued, _Ready):
+            return queued.shown
+        if self._offer is not None and queued.record.kind == "snapshot":
+            answer = queued.answer if isinstance(queued, _Answered) else None
+            return self._offer.render(queued.record, answer)
+        return self._rendering.render(queued.record)
 
     def _expired(self, record: Record) -> bool:
         """Whether the owner wants it no more; what is sent again on purpose never expires."""
@@ -246,21 +303,20 @@ class Delivery:
         """What the sink made of it; None: it wants fewer at once."""
         if not work.records:
             return Settlement(0)
-        rendered = _Rendered(work.records, self._rendering)
         self._metrics.deliveries.labels(self.name).inc()
         try:
             async with asyncio.timeout(self._answer_within):
-                settlement = await self._sink.deliver(rendered)
+                settlement = await self._sink.deliver(work.shown)
         except TimeoutError as error:
             words = f"the sink did not answer within {self._answer_within:.0f} s"
             raise SinkUnavailable(words, reason="timeout") from error
         except BatchRefused as error:
             self._count_failure(error)
-            if (sent := min(error.sent, len(rendered))) > 1:
+            if (sent := min(error.sent, len(work.shown))) > 1:
                 self._pace.refused(sent)
                 return None
             settlement = Settlement(1, {0: error.message})
-        _check(settlement, len(rendered))
+        _check(settlement, len(work.shown))
         return self._streak.admit(settlement) if work.queued else settlement
 
     async def _pay(self, work: _Work, settlement: Settlement) -> bool:

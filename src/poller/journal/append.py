@@ -101,7 +101,7 @@ class Appender:
         for entry in entries:
             if entry.answer is not None:
                 self._answer(db, entry.answer, lot)
-            seqs.append([self._record(db, record, lot) for record in entry.records])
+            seqs.append([self._record(db, record, lot, entry.now_ms) for record in entry.records])
             if entry.state:
                 lot.memory += entry.state
             if entry.quarantine is not None:
@@ -125,12 +125,12 @@ class Appender:
         shelf.remember(digest, number)
         return number
 
-    def _record(self, db: sqlite3.Connection, record: EncodedRecord, lot: _Lot) -> int:
+    def _record(self, db: sqlite3.Connection, record: EncodedRecord, lot: _Lot, now_ms: int) -> int:
         held = lot.revisions.get(record.columns.id)
         if held is not None and held >= record.columns.revision:
             return 0
         # Sessions, trips and alerts always say something new, and so does an amended record.
-        changed = self._newest.take(db, record) if record.kind == "snapshot" else True
+        changed = self._newest.take(db, record, now_ms) if record.kind == "snapshot" else True
         if held is not None:
             lot.outdated.append((record.columns.id,))
             changed = True
@@ -189,4 +189,4 @@ def _parts(entry: Encoded) -> Iterator[Encoded]:
     """An entry piece by piece: the same id may come twice in it."""
     yield replace(entry, records=())
     for record in entry.records:
-        yield Encoded(records=(record,))
+        yield Encoded(entry.now_ms, records=(record,))

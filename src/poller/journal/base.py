@@ -166,6 +166,14 @@ class Journal(Protocol):
         """
         ...
 
+    async def answers_of(self, records: Sequence[Record]) -> Mapping[str, Answer]:
+        """Record id → the answer that the snapshot was made of.
+
+        Nothing for a record that is no snapshot, and for one whose answer is gone (a newest snapshot
+        and a dead letter outlive their day).
+        """
+        ...
+
     async def settle(self, sink: str, *, since: int, through: int, rejected: Sequence[Rejected] = ()) -> bool:
         """Move the cursor from `since` to `through` and store dead letters, in one transaction.
 

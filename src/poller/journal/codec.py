@@ -40,7 +40,7 @@ def to_ms(moment: datetime) -> int:
 def from_ms(milliseconds: int) -> datetime:
     """The inverse, aware UTC. Raises Unreadable for what a broken row may hold instead."""
     try:
-        return _EPOCH + timedelta(milliseconds=milliseconds)
+        return _EPOCH + milliseconds * _MILLISECOND
     except (TypeError, OverflowError) as error:
         raise Unreadable("a time is broken") from error
 

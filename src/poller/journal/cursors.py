@@ -61,19 +61,23 @@ def peek(
     """Up to `limit` records after the sink's cursor, or after another place; oldest first."""
     if limit < 1:
         raise ValueError("a peek is for one record at least")
-    cursor, replayed_to = position(db, sink)
+    cursor, replayed_to, newest, marked = _standing(db, sink)
     since = cursor if after is None else after
-    first = db.execute(SQL["first_after"], (since,)).fetchone()
-    marked = bool(db.execute(SQL["letters_any_marked"], (sink,)).fetchone()[0])
-    if first is None:
+    if newest is None or newest <= since:
         return Seen(Batch((), since, since, last=True, letters=marked))
-    horizon = first[0] + LOOK_AHEAD - 1
+    horizon = newest
+    if newest - since > LOOK_AHEAD:
+        (first, _) = db.execute(SQL["first_after"], (since,)).fetchone()
+        horizon = min(newest, first + LOOK_AHEAD - 1)
     wanted = None if kinds is None else dumps(sorted(kinds))
     bounds = {"since": since, "horizon": horizon, "limit": limit}
     rows = db.execute(SQL["peek"], {**bounds, "kinds": wanted, "only_changes": only_changes}).fetchall()
-    full = len(rows) == limit
-    through = rows[-1][0] if full else db.execute(SQL["last_through"], (horizon,)).fetchone()[0]
-    last = db.execute(SQL["first_after"], (through,)).fetchone() is None
+    through = horizon
+    if len(rows) == limit:
+        through = rows[-1][0]
+    elif horizon < newest:
+        through = db.execute(SQL["last_through"], (horizon,)).fetchone()[0]
+    last = through == newest
     found = [(row, _text(db, dictionaries, row)) for row in rows]
     return Seen(Batch((), since, through, last=last, letters=marked), found, replayed_to)
 
@@ -154,15 +158,28 @@ def position(db: sqlite3.Connection, sink: str) -> tuple[int, int]:
     """Cursor and replay mark. Raises JournalError for a sink without a cursor."""
     row = db.execute(SQL["cursor_get"], (sink,)).fetchone()
     if row is None:
-        raise JournalError(
-            f"the journal has no cursor for a sink {sink!r}", hint="name a sink of the configuration"
-        )
+        raise _no_cursor(sink)
     return int(row[0]), int(row[1])
 
 
 def record_of(db: sqlite3.Connection, dictionaries: Dictionaries, row: Row, *, replayed: bool) -> Record:
     """The record in a row with the columns of `peek`. Raises Unreadable."""
     return _record(row, _text(db, dictionaries, row), replayed=replayed)
+
+
+def _standing(db: sqlite3.Connection, sink: str) -> tuple[int, int, int | None, bool]:
+    """As `position`, then the newest record's number and whether letters are marked for the sink."""
+    row = db.execute(SQL["standing"], (sink,)).fetchone()
+    if row is None:
+        raise _no_cursor(sink)
+    cursor, replayed_to, newest, marked = row
+    return int(cursor), int(replayed_to), newest, bool(marked)
+
+
+def _no_cursor(sink: str) -> JournalError:
+    return JournalError(
+        f"the journal has no cursor for a sink {sink!r}", hint="name a sink of the configuration"
+    )
 
 
 def _span(db: sqlite3.Connection, first: int) -> int:

@@ -78,8 +78,12 @@ class EncodedRecord:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An `Entry` as it will lie on disk. `quarantine`: what `letters.put` takes after the sink's name."""
+    """An `Entry` as it will lie on disk. `quarantine`: what `letters.put` takes after the sink's name.
 
+    `now_ms`: the time of the append.
+    """
+
+    now_ms: int
     answer: EncodedAnswer | None = None
     records: Sequence[EncodedRecord] = ()
     state: Sequence[tuple[str, str]] = ()
@@ -101,6 +105,7 @@ class Encoder:
             subject = pack_id(answer_id(entry.answer))
             quarantine = (subject, now_ms, entry.quarantine, pack_answer(entry.answer))
         return Encoded(
+            now_ms,
             None if entry.answer is None else self._answer(entry.answer),
             [self._record(record) for record in entry.records],
             [(key, dumps(dict(value))) for key, value in entry.state.items()],

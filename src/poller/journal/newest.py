@@ -28,13 +28,16 @@ class Newest:
         self._known: dict[tuple[str, str], tuple[int, bytes | str] | None] = {}
         self._taken: dict[tuple[str, str], EncodedRecord] = {}
 
-    def take(self, db: sqlite3.Connection, record: EncodedRecord) -> bool:
-        """Take in a snapshot unless a newer one is here; True if it differs from the newest before it."""
+    def take(self, db: sqlite3.Connection, record: EncodedRecord, now_ms: int) -> bool:
+        """Take in a snapshot unless a newer one is here; True if it differs from the newest before it.
+
+        One from the future, from before the clock went back, gives way to any.
+        """
         key, received, fingerprint = record.of, record.columns.received_ms, record.columns.fingerprint
         if key not in self._known:
             self._known[key] = db.execute(SQL["newest_of"], key).fetchone()
         newest = self._known[key]
-        if newest is None or received >= newest[0]:
+        if newest is None or received >= newest[0] or newest[0] > now_ms:
             self._known[key] = (received, fingerprint)
             self._taken[key] = record
         return newest is None or not fingerprint or newest[1] != fingerprint

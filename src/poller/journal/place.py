@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -32,12 +33,24 @@ def prepare_folder(folder: Path, mounts: Path = Path("/proc/mounts")) -> None:
             f"the data directory {folder} cannot be made: {error.strerror}",
             hint="choose another data_dir, or create it for this user",
         ) from error
+    _refuse_somebody_elses(folder)
     kind = filesystem_of(folder.resolve(), mounts)
     if kind in _NETWORK:
         raise JournalError(
             f"the data directory {folder} lies on a network file system ({kind})",
             hint="put data_dir on a local disk; sinks may write to the network",
         )
+
+
+def _refuse_somebody_elses(folder: Path) -> None:
+    """Raise JournalError where another user's folder or files are in the way; its hint mends that."""
+    uid, gid = os.geteuid(), os.getegid()
+    for path in (folder, folder / "poller.lock", folder / "journal.db"):
+        if path.exists() and path.stat().st_uid != uid and not os.access(path, os.W_OK):
+            raise JournalError(
+                f"{path} belongs to uid {path.stat().st_uid}, and uid {uid} may not write it",
+                hint=f"chown -R {uid}:{gid} {shlex.quote(str(folder))}, or choose another data_dir",
+            )
 
 
 def filesystem_of(folder: Path, mounts: Path = Path("/proc/mounts")) -> str | None:

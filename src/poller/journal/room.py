@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ _RESERVE: Final = 1024
 _RESERVE_SHARE: Final = 16
 #: Rows that one transaction may touch at most: bounds its wait, its memory and its part of the log.
 _ROWS: Final = 1000
+#: With so many pages left, so many transactions in a row that append nothing go without a look.
+_PLENTY: Final = 16 * _RESERVE
+_UNSEEN: Final = 16
 #: Pages that must have come free before a full journal counts as having room again.
 _WORTH_TRYING: Final = 16
 
@@ -60,6 +64,7 @@ class Room:
         self.policy = policy
         self._refused: _Refused | None = None
         self._allowed = 0
+        self._unseen = _UNSEEN
 
     @property
     def rows(self) -> int:
@@ -68,10 +73,19 @@ class Room:
 
     def prepare(self, db: sqlite3.Connection) -> None:
         """Keep the write-ahead log of a new connection within its share."""
-        self._allowed = 0
+        self._allowed, self._unseen = 0, _UNSEEN
         log_bytes = self._log_bytes()
         db.execute(f"PRAGMA wal_autocheckpoint = {max(16, log_bytes // PAGE * 2 // 3)}")
         db.execute(f"PRAGMA journal_size_limit = {log_bytes}")
+
+    def must_look(self, *, appending: bool) -> bool:
+        """Whether to `measure` and `admit` before the next transaction; what only settles needs little."""
+        self._unseen += 1
+        return appending or self._unseen > _UNSEEN
+
+    def look_again(self) -> None:
+        """After a transaction that was taken back."""
+        self._unseen = _UNSEEN
 
     def measure(self, db: sqlite3.Connection) -> Limits | None:
         """The limits of this moment, or None without any."""
@@ -96,6 +110,7 @@ class Room:
             if appending and limits.spare <= 0:
                 raise OutOfRoom
             pages = limits.appends if appending else limits.appends + limits.reserve
+            self._unseen = 0 if limits.spare >= _PLENTY else _UNSEEN
         if pages != self._allowed:
             # SQLite never takes a limit below the file's present size: free pages inside stay usable.
             db.execute(f"PRAGMA max_page_count = {max(1, pages)}")
@@ -110,7 +125,9 @@ class Room:
         """Remember how the last append fared; True if that is news."""
         news = full != self.refused
         if full:
-            limits = self.measure(db)
+            limits = None
+            with contextlib.suppress(sqlite3.Error):  # on a disk without a byte left it may not even be read
+                limits = self.measure(db)
             self._refused = _Refused(limits.spare if limits else 0, place.free_beside(self._path))
         else:
             self._refused = None

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from poller.errors import JournalError
-from poller.journal import cursors, letters, memory, newest, stats
+from poller.journal import answers, cursors, letters, memory, newest, stats
 from poller.journal.append import Appender
 from poller.journal.base import (
     Backlog,
@@ -118,7 +118,8 @@ class SqliteJournal:
                     queued.append(one)
                 else:
                     unreadable.append(one)
-            await asyncio.sleep(0)
+            if first + _AT_A_TIME < len(seen.rows):
+                await asyncio.sleep(0)
         for broken in unreadable:
             logger.error("record.unreadable", sink=sink, record=broken.record.id, reason=broken.reason)
         if unreadable:
@@ -126,6 +127,11 @@ class SqliteJournal:
                 partial(letters.put_unreadable, sink=sink, records=unreadable, at_ms=self._now())
             )
         return replace(seen.batch, records=queued)
+
+    async def answers_of(self, records: Sequence[Record]) -> Mapping[str, Answer]:
+        """Record id → the answer that the snapshot was made of, as far as it is still there."""
+        held = self._reader.dictionaries
+        return await self._read(partial(answers.of_records, dictionaries=held, records=records))
 
     async def settle(self, sink: str, *, since: int, through: int, rejected: Sequence[Rejected] = ()) -> bool:
         """Move the cursor from `since` to `through` and store dead letters, in one transaction."""
@@ -216,6 +222,10 @@ class SqliteJournal:
             partial(stats.measure, path=self._path, room=self._room, sinks=self._store.sinks)
         )
 
+    async def knock(self) -> None:
+        """Back when the writer has come to it; changes nothing. Whoever waits in vain knows that it hangs."""
+        await self._writer.run(_nothing, Duty.ALONE)
+
     async def _drop(self, day: int, gone: Swept) -> None:
         finished = False
         while not finished:
@@ -239,6 +249,10 @@ class SqliteJournal:
 
     def _now(self) -> int:
         return to_ms(self._clock.now())
+
+
+def _nothing(_db: sqlite3.Connection) -> None:
+    pass
 
 
 def _inspect(db: sqlite3.Connection) -> None:

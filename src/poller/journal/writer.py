@@ -222,10 +222,12 @@ class Writer:
 
     def _commit(self, db: sqlite3.Connection, group: Sequence[_Task], manner: Manner) -> Sequence[Any]:
         db.execute("BEGIN IMMEDIATE")
-        limits = self._room.measure(db)
+        looking = self._room.must_look(appending=any(task.duty is Duty.APPEND for task in group))
+        limits = self._room.measure(db) if looking else None
         outcomes: list[Any] = []
         for duty, run in groupby(group, key=attrgetter("duty")):
-            self._room.admit(db, limits, appending=duty is Duty.APPEND)
+            if looking:
+                self._room.admit(db, limits, appending=duty is Duty.APPEND)
             outcomes += manner(db, list(run))
         db.execute("COMMIT")
         return outcomes
@@ -266,6 +268,7 @@ class Writer:
 
     def _take_back(self) -> None:
         self._aides.forget()
+        self._room.look_again()
         with contextlib.suppress(sqlite3.Error):
             if self._db is not None and self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -294,7 +297,8 @@ class Writer:
     def _note_room(self, group: Sequence[_Task], *, full: bool) -> None:
         if self._db is None or full is self._room.refused is False:
             return
-        if all(task.duty is not Duty.APPEND for task in group):
+        # What finds no room in the reserve either says it all; that there is room, only an append can show.
+        if not full and all(task.duty is not Duty.APPEND for task in group):
             return
         with contextlib.suppress(sqlite3.Error, OSError):
             if self._room.note(self._db, full=full):

@@ -21,17 +21,26 @@ def write_atomic(path: Path | str, data: bytes, mode: int = 0o600) -> None:
     temporary = f"{folder or '.'}/.{name}.{secrets.token_hex(4)}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            os.fchmod(file.fileno(), mode)
-            file.flush()
-            os.fsync(file.fileno())
+        # No file object: each call that it makes besides lets another thread in between.
+        try:
+            _write(descriptor, data)
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         os.replace(temporary, path)  # noqa: PTH105 - see above
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)  # noqa: PTH108 - see above
         raise
     sync_folder(folder or ".")
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """All of it: one call writes up to where the disk is full."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def sync_folder(folder: Path | str) -> None:

@@ -5,7 +5,8 @@ The only importer of prometheus_client besides ``sinks/prometheus.py``. Names ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter as Counts
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
@@ -15,24 +16,13 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from poller.runtime.status import Condition, DaemonStatus, SourceStatus
+from poller.runtime.status import AlertStatus, Condition, DaemonStatus, conditions
 
 #: Reasons of `poller_poll_failures_total`, initialised to 0 so that the series exist before the first.
 POLL_REASONS = (
     "unavailable", "timeout", "network", "server", "rate_limited", "quota", "blocked",
     "login_required", "scope", "not_mapped", "container", "stream", "malformed", "journal", "internal",
 )  # fmt: skip
-#: What a failed poll means to an owner; the other reasons are faults of ours.
-_MEANS: Mapping[str, Condition] = {
-    "login_required": "refused",
-    "blocked": "refused",
-    "unavailable": "no_network",
-    "timeout": "no_network",
-    "network": "no_network",
-    "server": "no_network",
-    "rate_limited": "budget_spent",
-    "quota": "budget_spent",
-}
 DELIVERY_REASONS = (
     "unavailable",
     "timeout",
@@ -177,6 +167,7 @@ class StatusCollector(Collector):
         yield from _sources(status)
         yield from _sinks(status)
         yield from _journal(status)
+        yield _alerts(status.alerts)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
@@ -222,18 +213,10 @@ def _sources(status: DaemonStatus) -> Iterator[GaugeMetricFamily]:
         labels=["source", "condition"],
     )
     for source in sources:
-        true = _conditions(source)
+        true = conditions(source)
         for condition in get_args(Condition):
             silent.add_metric([source.name, condition], float(condition in true))
     yield silent
-
-
-def _conditions(source: SourceStatus) -> set[Condition]:
-    """What a source says of itself; where it says nothing, what its last failure means."""
-    if source.silences:
-        return {silence.condition for silence in source.silences}
-    condition = _MEANS.get(source.failure.reason) if source.failure and source.state != "ok" else None
-    return {condition} if condition else set()
 
 
 def _sinks(status: DaemonStatus) -> Iterator[GaugeMetricFamily]:
@@ -268,3 +251,15 @@ def _journal(status: DaemonStatus) -> Iterator[GaugeMetricFamily]:
             journal.oldest_record_at.timestamp(),
         )
     yield _gauge("poller_disk_free_bytes", "Free space beside the journal.", journal.disk_free)
+
+
+def _alerts(alerts: Sequence[AlertStatus]) -> GaugeMetricFamily:
+    """Only what is active, as with Prometheus' own ALERTS; rules and severities are closed sets."""
+    family = GaugeMetricFamily(
+        "poller_alerts_active",
+        "Alerts that are raised and not over, by their number; vehicle is empty for the poller's own.",
+        labels=["vehicle", "rule", "severity"],
+    )
+    for labels, number in Counts((a.vehicle, a.rule, a.severity) for a in alerts).items():
+        family.add_metric(labels, number)
+    return family

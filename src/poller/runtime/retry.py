@@ -25,6 +25,12 @@ async def retry_transient(
 
     At most `attempts` calls; then the last error is raised as it is. Seconds are the clock's.
     """
+    try:
+        return await call()
+    except Exception as error:
+        if not on(error):
+            raise
+        failed: Exception | None = error
     retrying = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(on),
         stop=tenacity.stop_after_attempt(attempts),
@@ -34,7 +40,11 @@ async def retry_transient(
     )
 
     async def attempt() -> T:
-        # Tenacity awaits only what it sees to be a coroutine function; a lambda is none.
+        # Tenacity, which is not cheap, is asked only after the first failure, and hears of that first.
+        nonlocal failed
+        if failed is not None:
+            error, failed = failed, None
+            raise error
         return await call()
 
     return await retrying(attempt)

@@ -144,8 +144,28 @@ class JournalStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertStatus:
+    """An alert that is raised and not over. `vehicle`: the slug, "" for the poller itself.
+
+    `title` and `text` are in the owner's words, as of now.
+    """
+
+    vehicle: str
+    rule: str
+    subject: str
+    severity: Literal["info", "warning", "critical"]
+    raised_at: datetime
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonStatus:
-    """Everything. `ready` is `reasons` being empty."""
+    """Everything. `ready` is `reasons` being empty.
+
+    `reload_failure`: why the last reload was refused; None after a good one. `needs_restart`: settings
+    that were changed and are not in force before a restart.
+    """
 
     version: str
     started_at: datetime
@@ -159,9 +179,33 @@ class DaemonStatus:
     clock_set: bool = True
     simulated: bool = False
     progressing: bool = True
+    reload_failure: Failure | None = None
+    needs_restart: Sequence[str] = ()
     reasons: Sequence[str] = ()
+    alerts: Sequence[AlertStatus] = ()
 
     @property
     def ready(self) -> bool:
         """Whether /readyz says 200."""
         return not self.reasons
+
+
+#: What a failed poll means to an owner; the other reasons are faults of ours.
+_MEANS: Mapping[str, Condition] = {
+    "login_required": "refused",
+    "blocked": "refused",
+    "unavailable": "no_network",
+    "timeout": "no_network",
+    "network": "no_network",
+    "server": "no_network",
+    "rate_limited": "budget_spent",
+    "quota": "budget_spent",
+}
+
+
+def conditions(source: SourceStatus) -> set[Condition]:
+    """What a source says of itself; where it says nothing, what its last failure means."""
+    if source.silences:
+        return {silence.condition for silence in source.silences}
+    condition = _MEANS.get(source.failure.reason) if source.failure and source.state != "ok" else None
+    return {condition} if condition else set()

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
 from poller.runtime.quantities import is_loopback, seconds
 from poller.settings.problems import NAME, Problem, dotted, spelt
 from poller.settings.tree import Settings
+from poller.sinks.settings import INSTALL_APPRISE
 from poller.sources.cardata.settings import plain_client_id
 
 #: Seconds between polls at least. BMW's own hosts count calls by account and close accounts.
@@ -151,3 +153,8 @@ def warnings_about(settings: Settings) -> Iterator[str]:
     for name, sink in settings.sinks.items():
         if sink.type == "prometheus" and not settings.web.listen:
             yield f"{dotted(('sinks', name))}: nothing serves /metrics while web.listen is empty"
+        if sink.type == "notify" and find_spec("apprise") is None:
+            yield (
+                f"{dotted(('sinks', name))}: Apprise is not installed, no message will be sent: "
+                f"{INSTALL_APPRISE}"
+            )

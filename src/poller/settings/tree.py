@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from poller.derive.alerts.settings import Alerts, OwnAlerts
 from poller.runtime.log import Format, Level
 from poller.runtime.quantities import (
     Duration,
@@ -27,7 +28,15 @@ from poller.runtime.quantities import (
     Vin,
 )
 from poller.settings.places import is_zone, near_zone
-from poller.sinks.settings import AxiomSettings, JsonFilesSettings, PrometheusSettings, SinkSettings
+from poller.sinks.settings import (
+    AxiomSettings,
+    JsonFilesSettings,
+    MqttSettings,
+    NotifySettings,
+    PrometheusSettings,
+    SinkSettings,
+    WebhookSettings,
+)
 from poller.sources.base import Steering
 from poller.sources.cardata.settings import CarDataSettings
 from poller.sources.mybmw.settings import MyBmwSettings
@@ -41,7 +50,10 @@ _WRITE_ADDRESS = 'expected "host:port" or "[v6]:port", such as "127.0.0.1:9877"'
 SourceTable = Annotated[
     CarDataSettings | MyBmwSettings | CommandSettings | RecordedSettings, Field(discriminator="type")
 ]
-SinkTable = Annotated[JsonFilesSettings | AxiomSettings | PrometheusSettings, Field(discriminator="type")]
+SinkTable = Annotated[
+    JsonFilesSettings | AxiomSettings | PrometheusSettings | MqttSettings | NotifySettings | WebhookSettings,
+    Field(discriminator="type"),
+]
 #: type → its table, for docs and messages.
 SOURCES: Mapping[str, type[SourceSettings]] = {
     "cardata": CarDataSettings,
@@ -53,6 +65,9 @@ SINKS: Mapping[str, type[SinkSettings]] = {
     "json_files": JsonFilesSettings,
     "axiom": AxiomSettings,
     "prometheus": PrometheusSettings,
+    "mqtt": MqttSettings,
+    "notify": NotifySettings,
+    "webhook": WebhookSettings,
 }
 
 
@@ -192,6 +207,9 @@ class Vehicle(StrictTable):
     steering: Annotated[Steering | None, EmptyIsNone] = Field(
         None, description="left or right: the driver's side, where the source does not know it."
     )
+    alerts: OwnAlerts = Field(
+        default_factory=OwnAlerts, description="What of [alerts] is different for this car."
+    )
 
 
 class Settings(BaseSettings):
@@ -207,6 +225,7 @@ class Settings(BaseSettings):
     web: Web = Field(default_factory=Web)
     log: Log = Field(default_factory=Log)
     display: Display = Field(default_factory=Display)
+    alerts: Alerts = Field(default_factory=Alerts)
     journal: Journal = Field(default_factory=Journal)
     sources: Mapping[str, SourceTable] = Field(default_factory=dict)
     vehicles: Mapping[str, Vehicle] = Field(default_factory=dict)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from poller.derive.alerts.settings import CarAlerts
 from poller.settings.layers import Layers
 from poller.settings.problems import Place, Problem, dotted, nearest, variable
 from poller.settings.tree import SINKS, SOURCES, Settings, Vehicle
@@ -63,6 +64,8 @@ def _known(location: tuple[int | str, ...]) -> list[str]:
     match location:
         case [str(group), _, str(kind), _] if group in _KINDS:
             return list(_KINDS[group][kind].model_fields)
+        case ["vehicles", _, "alerts", _]:
+            return list(CarAlerts.model_fields)
         case ["vehicles", _, _]:
             return list(Vehicle.model_fields)
         case [str(table), _]:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from poller.collect import Collector
-from poller.derive import DERIVERS
 from poller.journal.base import Journal
 from poller.runtime.metrics import Metrics
 from poller.simulator.garage import Garage
@@ -63,7 +62,7 @@ async def newest(journal: Journal, source: Source) -> dict[str, datetime]:
 async def keep(journal: Journal, source: Source, answers: Sequence[Answer]) -> int:
     """Append what `answers` say, in order of time; how many those are. Raises JournalError, SourceError."""
     collector = Collector(
-        journal, derivers=DERIVERS, fleet=Fleet(), live=(), metrics=Metrics(), committed=lambda: None
+        journal, derivers=(), fleet=Fleet(), live=(), metrics=Metrics(), committed=lambda: None
     )
 
     async def keep_of(car: str, day: Sequence[Answer]) -> None:

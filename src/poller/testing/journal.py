@@ -119,6 +119,15 @@ class MemoryJournal:
         last = not any(self._after(through))
         return Batch(found, since, through, last=last, letters=marked)
 
+    async def answers_of(self, records: Sequence[Record]) -> Mapping[str, Answer]:
+        """Record id → the answer that the snapshot was made of, as far as it is still there."""
+        self._check()
+        kept = {
+            record_id(answer.source, answer.vin, rfc3339(answer.received_at), answer.digest()): answer
+            for answer in self.answers
+        }
+        return {record.id: kept[record.id] for record in records if record.id in kept}
+
     async def settle(self, sink: str, *, since: int, through: int, rejected: Sequence[Rejected] = ()) -> bool:
         """Move the cursor from `since` to `through` and store dead letters; False if it is elsewhere."""
         cursor = self._cursor(sink)
@@ -312,7 +321,8 @@ class MemoryJournal:
     def _differs(self, record: Record) -> bool:
         key = (record.vin, record.source)
         newest = self._newest.get(key)
-        if newest is None or record.received_at >= newest.received_at:
+        received = None if newest is None else newest.received_at
+        if received is None or record.received_at >= received or received > self._clock.now():
             self._newest[key] = record
         return newest is None or not record.fingerprint or newest.fingerprint != record.fingerprint
 

@@ -66,8 +66,9 @@ class Rendering:
             "id": record.id,
             "kind": record.kind,
             "schema": SCHEMA,
-            "vehicle": self.slug(record.vin),
-            "vin": self.shown_vin(record.vin),
+            # An alert about the poller itself is about no vehicle.
+            "vehicle": self.slug(record.vin) if record.vin else "",
+            "vin": self.shown_vin(record.vin) if record.vin else "",
             "source": record.source,
             "observed_at": rfc3339(record.observed_at) if record.observed_at else None,
             "received_at": rfc3339(record.received_at),

@@ -29,12 +29,17 @@ class CarThresholds:
     soc_for: float = 30 * MINUTE
     #: Of the target: a tyre that cools down overnight loses some 5 %.
     tire_pressure_percent: float = 85
+    #: Likewise: one that is warm from the motorway has some 20 % more.
+    tire_pressure_high_percent: float = 130
     tire_pressure_for: float = 30 * MINUTE
     #: The first stage is a note, the second a warning.
     service_days: tuple[float, float] = (30, 7)
     service_km: tuple[float, float] = (1500, 300)
     service_for: float = HOUR
     message_for: float = 15 * MINUTE
+    #: At rest: a lead battery with a quarter of its charge.
+    aux_battery_volts: float = 12.0
+    aux_battery_for: float = HOUR
     #: Without any report of its own.
     quiet_for: float = 2 * DAY
 
@@ -65,5 +70,39 @@ class DaemonThresholds:
     disk_for: float = 10 * MINUTE
 
 
+@dataclass(frozen=True, slots=True)
+class TellingThresholds:
+    """What only our own alerts have: how they clear, remind, and believe.
+
+    What is named ``…_clear`` ends an alert that its namesake began: in between nothing changes.
+    """
+
+    #: A reading older than this raises nothing new, and reminds of nothing.
+    believed_for: float = 12 * HOUR
+    #: A snapshot that comes by so much too late is passed over; by more, and the clock was set back.
+    late: float = HOUR
+    reminders: tuple[float, ...] = (HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR)
+    #: When those are used up.
+    reminder_at_last: float = DAY
+    soc_clear: float = 5  # percent points above
+    tire_pressure_clear_percent: float = 5  # of the target, beyond
+    tire_flat_percent: float = 65
+    service_km_clear: float = 100
+    aux_battery_clear_volts: float = 0.3
+    charging_interrupted_for: float = 10 * MINUTE
+    not_charging_for: float = 30 * MINUTE
+    #: Where the car does not say up to where it charges.
+    soc_target_percent: float = 80
+    home_radius_m: float = 200
+    #: A week of quiet parking is no news.
+    car_quiet_for: float = 10 * DAY
+    #: Two good polls: one alone may be luck.
+    fresh_again_for: float = 10 * MINUTE
+    quota_clear_percent: float = 5
+    disk_clear: float = 1.2
+    heartbeat_every: float = 5 * MINUTE
+
+
 CAR: Final = CarThresholds()
 DAEMON: Final = DaemonThresholds()
+TELLING: Final = TellingThresholds()

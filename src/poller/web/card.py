@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from poller.vehicle.display import Display, ago, words
 from poller.vehicle.signals import GROUPS, POSITIONS, SIGNALS, Signal, signal_of, split_key
-from poller.web.display import Display, ago, words
+from poller.vehicle.thresholds import CAR
 from poller.web.known import Fact, Known, Tone
 
-#: Below this share of its target a tyre is called low.
-_LOW_TYRE = 0.85
-_LOW_CHARGE = 15
 _LOW_FUEL = 12
 _MESSAGE_RANKS = ("critical", "high", "medium", "low", "unknown")
 _ORDER = {signal.key: place for place, signal in enumerate(SIGNALS)}
@@ -119,7 +117,7 @@ def _gauges(known: Known, display: Display) -> Iterator[Gauge]:
         return None
 
     if charge is not None:
-        tone: Tone = "warn" if charge < _LOW_CHARGE else "good"
+        tone: Tone = "warn" if charge < CAR.soc_percent else "good"
         amount = known.fact("Charge", f"{charge:.0f} %", ["soc_percent"], tone)
         target = known.number("soc_target_percent")
         yield Gauge(amount, charge, reach("range_electric_km", alone=not burns), target)
@@ -217,7 +215,11 @@ def _tyres(known: Known, display: Display) -> Fact | None:
     targets = _numbers(known, "tire_pressure_target_kpa")
     if not found:
         return None
-    low = [words(position) for position, kpa in found.items() if kpa < _LOW_TYRE * targets.get(position, 0.0)]
+    low = [
+        words(position)
+        for position, kpa in found.items()
+        if 100 * kpa < CAR.tire_pressure_percent * targets.get(position, 0.0)
+    ]
     unit = display.pressure(0).rpartition(" ")[2]
     axles = []
     for axle in ("front", "rear"):

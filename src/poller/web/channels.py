@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from poller.runtime.status import Condition, QuotaStatus, Silence, StreamStatus
-from poller.web.display import ago, since, span
+from poller.vehicle.display import ago, since, span
 
 #: Writes a time that is to come, or that an event had.
 When = Callable[[datetime], str]

@@ -10,7 +10,7 @@ from typing import Literal
 from markupsafe import Markup
 
 from poller.runtime.status import SourceStatus
-from poller.web.display import since, span
+from poller.vehicle.display import since, span
 from poller.web.known import Tone
 from poller.web.logins import Login
 from poller.web.qrcode import as_svg

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Literal
 
 from poller.runtime.status import DaemonStatus
+from poller.vehicle.display import ago, since, span
 from poller.vehicle.fleet import VehicleView
 from poller.vehicle.signals import split_key
 from poller.vehicle.snapshot import Reading, Value
-from poller.web.display import ago, since, span
 from poller.web.model import asked_at, reported_at, shown
 
 Tone = Literal["", "good", "warn", "bad"]

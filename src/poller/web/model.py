@@ -13,13 +13,13 @@ from datetime import datetime
 from typing import Any
 
 from poller.runtime.status import DaemonStatus
+from poller.vehicle.display import since
 from poller.vehicle.fleet import VehicleView
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import Json, json_value, rfc3339
 from poller.vehicle.signals import signal_of
 from poller.vehicle.snapshot import Reading
 from poller.web.base import Daemon
-from poller.web.display import since
 from poller.web.readiness import notes
 
 
@@ -32,6 +32,11 @@ def status_json(daemon: Daemon) -> Json:
         "notes": [str(note) for note in notes(status)],
         "vehicles": vehicles_json(daemon, status),
     }
+
+
+def alerts_json(status: DaemonStatus) -> list[Json]:
+    """What is raised and not over: the poller's own alerts, then the cars'."""
+    return [_plain(alert) for alert in status.alerts]
 
 
 def vehicles_json(daemon: Daemon, status: DaemonStatus | None = None) -> list[Json]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from poller.runtime.status import (
+    AlertStatus,
     Condition,
     DaemonStatus,
     Failure,
@@ -21,12 +22,12 @@ from poller.runtime.status import (
     SinkStatus,
     SourceStatus,
 )
+from poller.vehicle.display import Display, ago, since, size, span
 from poller.web.assets import links
 from poller.web.base import Daemon
 from poller.web.card import card_of
 from poller.web.channels import quota_lines, silence_title, stream_lines
 from poller.web.counter import counter_of, wants_login
-from poller.web.display import Display, ago, since, size, span
 from poller.web.known import Known, Tone
 from poller.web.logins import Login
 from poller.web.readiness import Problem, notes, problems, stumbling, unexplained
@@ -44,6 +45,7 @@ _SOURCE_STATES: dict[str, tuple[str, Tone]] = {
     "blocked": ("refused by the maker", "bad"),
     "failing": ("failing", "warn"),
 }
+_ALERT_TONES: Mapping[str, Tone] = {"critical": "bad", "warning": "warn", "info": ""}
 _SILENCE_TONES: dict[Condition, Tone] = {
     "refused": "bad",
     "no_network": "bad",
@@ -63,6 +65,17 @@ class Quiet:
     text: str
     since: str
     hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An alert that is raised and not over; `vehicle`: whose card it stands on, "" for none."""
+
+    vehicle: str
+    tone: Tone
+    title: str
+    text: str
+    raised: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +157,7 @@ class Page:
             ],
             # What is no fault stands at its source alone.
             notes=[note for note in notes(status) if note.fault and note not in verdict.problems],
+            alerts=[self._alert(alert, status.now) for alert in status.alerts],
             cards=sorted(cards, key=lambda card: (card.title, card.slug)),
             sources=[self._source(source, status.now) for source in status.sources],
             sinks=[self._sink(sink, status.now) for sink in status.sinks],
@@ -151,6 +165,10 @@ class Page:
             failures=list(self._failures(status)),
             running=span(since(status.started_at, status.now)),
         )
+
+    def _alert(self, alert: AlertStatus, now: datetime) -> Told:
+        raised = f"since {self._display.moment(alert.raised_at, now)}"
+        return Told(alert.vehicle, _ALERT_TONES[alert.severity], alert.title, alert.text, raised)
 
     def _source(self, source: SourceStatus, now: datetime) -> Station:
         state, tone = _SOURCE_STATES[source.state]

@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 from poller.runtime.status import DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
+from poller.vehicle.display import since, span
 from poller.vehicle.thresholds import DAEMON, DAY
 from poller.web.channels import silence_words
-from poller.web.display import since, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def problems(status: DaemonStatus) -> list[Problem]:
 
 def notes(status: DaemonStatus) -> list[Problem]:
     """What does not make the poller unready, yet should not go unseen."""
-    found: list[Problem] = []
+    found: list[Problem] = list(_configuration(status))
     for sink in status.sinks:
         if sink.dead_letters:
             text = f"{_count(sink.dead_letters, 'record')} refused and set aside"
@@ -112,6 +112,14 @@ def _daemon(status: DaemonStatus) -> Iterator[Problem]:
             "or this data directory was used with --speed: take another data_dir"
         )
         yield Problem("clock", text, mend)
+
+
+def _configuration(status: DaemonStatus) -> Iterator[Problem]:
+    if status.reload_failure is not None:
+        text = f"not loaded anew, the former one is in force: {status.reload_failure.message}"
+        yield Problem("configuration", text, status.reload_failure.hint)
+    for setting in status.needs_restart:
+        yield Problem("configuration", f"{setting} has changed", "restart the poller to make it so")
 
 
 def _source(source: SourceStatus, status: DaemonStatus) -> Iterator[Problem]:

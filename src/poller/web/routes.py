@@ -22,7 +22,7 @@ from poller.web.assets import files
 from poller.web.base import Daemon
 from poller.web.guards import Refusal
 from poller.web.logins import Logins
-from poller.web.model import status_json, vehicle_json, vehicles_json
+from poller.web.model import alerts_json, status_json, vehicle_json, vehicles_json
 from poller.web.page import Page
 from poller.web.readiness import notes
 
@@ -60,6 +60,7 @@ class Routes:
             Route("/healthz", self.health),
             Route("/readyz", self.ready),
             Route("/api/v1/status", self.status),
+            Route("/api/v1/alerts", self.alerts),
             Route("/api/v1/vehicles", self.vehicles),
             Route("/api/v1/vehicles/{slug}", self.vehicle),
         ]
@@ -131,6 +132,10 @@ class Routes:
         """Everything about the daemon."""
         await self._daemon.refresh()
         return CompactJSON(status_json(self._daemon))
+
+    async def alerts(self, _request: Request) -> Response:
+        """What is raised and not over."""
+        return CompactJSON({"alerts": alerts_json(self._daemon.status())})
 
     async def vehicles(self, _request: Request) -> Response:
         """Who there is."""

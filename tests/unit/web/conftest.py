@@ -10,10 +10,10 @@ import pytest
 
 from poller.runtime.status import DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
 from poller.testing.daemon import StillDaemon
+from poller.vehicle.display import Display
 from poller.vehicle.fleet import Fleet
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.snapshot import SnapshotBuilder
-from poller.web.display import Display
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 VIN = "WMW00000000000001"

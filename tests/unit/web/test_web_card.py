@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from poller.runtime.status import QuotaStatus
+from poller.vehicle.display import Display
 from poller.web.card import card_of
-from poller.web.display import Display
 from poller.web.known import Known
 
 

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from poller.vehicle.display import Display, ago, since, size, span
 from poller.vehicle.signals import BY_KEY, SIGNALS, Kind
-from poller.web.display import Display, ago, since, size, span
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 

@@ -18,6 +18,13 @@ INSERT OR IGNORE INTO bodies (id, shelf, digest, data) VALUES (?, ?, ?, ?)
 -- name: answer_add
 INSERT OR IGNORE INTO answers (shelf, received_ms, bodies) VALUES (?, ?, ?)
 
+-- name: answers_at
+SELECT s.name, a.bodies FROM shelves s JOIN answers a ON a.shelf = s.id
+WHERE s.day = ? AND s.role = 'answer' AND s.vin = ? AND s.source = ? AND a.received_ms = ?
+
+-- name: body_get
+SELECT s.name, b.shelf, b.data FROM bodies b JOIN shelves s ON s.id = b.shelf WHERE b.id = ?
+
 -- name: record_revision
 SELECT revision FROM records WHERE id = ?
 
@@ -64,6 +71,12 @@ VALUES (?, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0)
 
 -- name: cursor_get
 SELECT position, replayed_to FROM cursors WHERE sink = ?
+
+-- name: standing
+-- Of a sink, all that a peek asks first: each statement costs a turn of the interpreter's lock.
+SELECT position, replayed_to, (SELECT max(seq) FROM records),
+       EXISTS (SELECT 1 FROM dead_letters d WHERE d.sink = c.sink AND d.state = 'retry')
+FROM cursors c WHERE c.sink = ?
 
 -- name: cursor_all
 SELECT sink, position FROM cursors ORDER BY sink
@@ -136,9 +149,6 @@ WHERE sink = :sink AND id > :after ORDER BY id LIMIT :limit
 -- name: letters_marked
 SELECT id, sink, subject, at_ms, reason, data FROM dead_letters
 WHERE sink = :sink AND state = 'retry' ORDER BY id LIMIT :limit
-
--- name: letters_any_marked
-SELECT EXISTS (SELECT 1 FROM dead_letters WHERE sink = ? AND state = 'retry')
 
 -- name: letter_mark
 UPDATE dead_letters SET state = 'retry' WHERE id = ? AND sink <> '' AND state <> 'unreadable'
