@@ -101,7 +101,7 @@ def left_locked_with_a_window_open(state: dict[str, Any]) -> None:
     state["windowsState"]["leftFront"] = "OPEN"
     state["electricChargingState"]["chargingLevelPercent"] = 9
     state["tireState"]["frontRight"]["status"]["currentPressure"] = 150
-    state["tireState"]["rearLeft"]["status"]["currentPressure"] = 380
+    state["tireState"]["rearLeft"]["status"]["currentPressure"] = 320
     state["checkControlMessages"] = [
         {"type": "TIRE_PRESSURE", "severity": "HIGH"},
         {"type": "WASHING_FLUID", "severity": "LOW"},

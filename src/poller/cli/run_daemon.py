@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from typing import Any
 
@@ -24,8 +25,15 @@ def run(
 
     given = options.overrides(data_dir, log_level)
     loaded = load_and_log(config, given)
-    asyncio.run(run_daemon(loaded, speed=speed, again=lambda: load(config, overrides=given)))
+    daemon = run_daemon(loaded, speed=speed, again=lambda: load(config, overrides=given), ready=_begun)
+    asyncio.run(daemon)
     return 0
+
+
+def _begun(_addresses: list[str]) -> None:
+    # What is built by now stays, as what was imported: looking through it for garbage costs at every poll.
+    gc.collect(1)
+    gc.freeze()
 
 
 def once(

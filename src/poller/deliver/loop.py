@@ -329,7 +329,8 @@ class Delivery:
             await asyncio.shield(booking)
         finally:
             # Cancelled or not: progress that was made is never forgotten.
-            await asyncio.wait({booking})
+            if not booking.done():
+                await asyncio.wait({booking})
             if booking.exception() is None:
                 self._owed = None
         return booking.result()

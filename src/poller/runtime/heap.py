@@ -8,7 +8,7 @@ from typing import Final
 
 #: From glibc's malloc.h; its own defaults, which it otherwise raises as it sees fit.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-_BYTES: Final = 512 * 1024
+_BYTES: Final = 128 * 1024
 
 
 def keep_small() -> None:

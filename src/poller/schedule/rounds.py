@@ -274,7 +274,7 @@ class Rounds:
         await self._remember_attempt()
 
     async def _remember_success(self) -> None:
-        """For a restart. Of many in a row, the note of the next attempt tells: a commit less for each poll."""
+        """For a restart. Of many in a row the note of the next attempt tells: a commit less for each."""
         if self._unsaid:
             await self._remember_attempt()
 

@@ -61,7 +61,7 @@ class Rendering:
                 return self._hash(vin)
 
     def render(self, record: Record) -> Json:
-        """The record as JSON for this reader (see docs/records.md for the keys)."""
+        """The record as JSON for this reader (see docs/records.md for the keys); not to be written into."""
         out: Json = {
             "id": record.id,
             "kind": record.kind,
@@ -94,9 +94,9 @@ class Rendering:
         return value
 
     def _private(self, readings: Json) -> Json:
-        seen = dict(readings)
         if self.location == "exact":
-            return seen
+            return readings
+        seen = dict(readings)
         for key in PRIVATE_KEYS & seen.keys():
             if not self.allows(key):
                 del seen[key]

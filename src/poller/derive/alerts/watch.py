@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, get_args
 
 from poller.derive.alerts.finding import Finding
-from poller.derive.alerts.ledger import Habits, Ledger, step
+from poller.derive.alerts.ledger import FORM, Habits, Ledger, step
 from poller.derive.alerts.rulebook import key_of
 from poller.derive.alerts.settings import Alerts
 from poller.derive.alerts.words import count, listed
@@ -59,8 +59,9 @@ def watch(
 ) -> tuple[Json, list[Record]]:
     """What is to be told of the poller at `status.now`; `names`: slug → what the owner calls the car."""
     now = status.now
+    state = state if state.get("form") == FORM else {}
     ledger = Ledger.from_json(state)
-    if "at" in state and now < parse_time(state["at"]) - _LATE:
+    if state and now < parse_time(state["at"]) - _LATE:
         ledger = ledger.not_after(now)
     counts: dict[str, Any] = dict(state.get("counts", {}))
     findings = [

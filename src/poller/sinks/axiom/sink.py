@@ -101,18 +101,17 @@ class AxiomSink:
         client, endpoint = self._client, self._endpoint
         if client is None or endpoint is None:
             raise RuntimeError("deliver before open")
-        host = endpoint.host
         try:
             async with asyncio.timeout(self._timeout), client.stream("POST", endpoint.url, content=body) as r:
                 headers = {name.lower(): value for name, value in r.headers.items()}
                 return Reply(r.status_code, headers, self._without_token(await _read(r)))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-            message = f"cannot reach {host}: {clean(str(error)) or type(error).__name__}"
+            message = f"cannot reach {endpoint.host}: {clean(str(error)) or type(error).__name__}"
             raise SinkUnavailable(message, reason="network") from error
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise SinkUnavailable(f"{host} did not answer in time", reason="timeout") from error
+            raise SinkUnavailable(f"{endpoint.host} did not answer in time", reason="timeout") from error
         except httpx.HTTPError as error:
-            message = f"{host} broke off: {type(error).__name__}"
+            message = f"{endpoint.host} broke off: {type(error).__name__}"
             raise SinkUnavailable(message, reason="server") from error
 
     def _without_token(self, body: bytes) -> bytes:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic_core import from_json
+
 from poller.errors import LoginRequired, RateLimited, SourceError, SourceUnavailable
 from poller.runtime import log
 from poller.sources.base import Answer, LoginState, SourceContext, Target
@@ -185,12 +187,19 @@ def account_key(settings: MyBmwSettings) -> str:
     return f"{KIND}:{settings.region}:{digest[:12]}"
 
 
+def _read(state: bytes) -> Any:
+    try:
+        return json.loads(state)
+    except (ValueError, RecursionError):
+        return None
+
+
 def charging_capabilities(state: bytes) -> tuple[bool, bool]:
     """Whether the car has a charging plan, and charging settings, by its own state answer."""
     try:
-        raw: Any = json.loads(state)
-    except (ValueError, RecursionError):
-        return False, False
+        raw: Any = from_json(state)  # a third of the time of the library's
+    except ValueError:  # the library reads also what is nested very deeply, or half a surrogate pair
+        raw = _read(state)
     capabilities = raw.get("capabilities") if isinstance(raw, dict) else None
     if not isinstance(capabilities, dict):
         return False, False
