@@ -28,6 +28,7 @@ from typing import Any
 from poller.app import App
 from poller.journal.base import Policy
 from poller.runtime import log
+from poller.runtime.heap import keep_small
 from poller.settings import load
 from poller.simulator.garage import CarGarage, demo_garage
 from poller.sources import BUILDERS as SOURCES
@@ -187,5 +188,6 @@ def resident() -> int:
 
 
 if __name__ == "__main__":
+    keep_small()
     log.configure("error", "json")
     asyncio.run(Warp(Path(sys.argv[1])).run())
