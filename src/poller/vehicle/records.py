@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final
 
 from poller.vehicle.answer import Answer
@@ -90,13 +89,11 @@ def json_value(value: Value) -> bool | int | float | str:
     return rfc3339(value) if isinstance(value, datetime) else value
 
 
-@lru_cache(maxsize=256)  # the same few times stand in many places
 def rfc3339(moment: datetime) -> str:
     """``2026-11-21T14:02:03.123Z``: UTC, milliseconds, always."""
     return moment.astimezone(UTC).isoformat("T", "milliseconds")[: -len("+00:00")] + "Z"
 
 
-@lru_cache(maxsize=256)
 def parse_time(text: str) -> datetime:
     """The inverse of `rfc3339`; takes any ISO 8601 time with a zone. ValueError otherwise."""
     moment = datetime.fromisoformat(text)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from poller.vehicle.records import Json, json_value, parse_time, rfc3339
@@ -28,6 +29,9 @@ _METERS_PER_DEGREE = 111_320.0
 AT_HOME = "at_home"
 
 Plain = bool | int | float | str
+#: Most readings of a car bear one of the same few times.
+_moment = lru_cache(maxsize=64)(parse_time)
+_spelt = lru_cache(maxsize=64)(rfc3339)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,13 @@ class Held:
 
     def to_json(self) -> list[Any]:
         """For the state in the journal."""
-        return [self.value, rfc3339(self.at), self.own, rfc3339(self.since), self.source]
+        return [self.value, _spelt(self.at), self.own, _spelt(self.since), self.source]
 
     @classmethod
     def from_json(cls, raw: list[Any]) -> Held:
         """The inverse of `to_json`."""
         value, at, own, since, source = raw
-        return cls(value, parse_time(at), own, parse_time(since), source)
+        return cls(value, _moment(at), own, _moment(since), source)
 
 
 @dataclass(frozen=True, slots=True)
