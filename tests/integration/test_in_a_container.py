@@ -64,8 +64,8 @@ def test_a_file_of_our_own_needs_another_mode(tmp_path) -> None:
 def test_a_data_directory_of_somebody_else_is_told_with_the_command_that_mends_it(tmp_path, as_root, name):
     folder = tmp_path / "data"
     folder.mkdir()
+    folder.chmod(0o1777 if name else 0o755)
     if name:
-        folder.chmod(0o1777)
         (folder / name).touch(mode=0o600)
     said = refused(folder)
     assert f"belongs to uid 0, and uid {SOMEBODY} may not write it" in said
