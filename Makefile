@@ -34,7 +34,7 @@ soak: $(DEV) ## the same promises at full size, in random order of faults; SEED=
 	$(BIN)/pytest -m soak -n 2 --seed $(SEED) --hypothesis-seed $(SEED) $(ARGS)
 
 system: $(SYSTEM) ## tests that need real systemd, Prometheus, a container engine or a browser
-	$(BIN)/pytest -m system -rs -n 3 --dist loadfile $(ARGS)
+	$(BIN)/pytest -q -m system -rs -n 3 --dist loadfile --session-timeout 580 $(ARGS)
 
 bench: $(RUNTIME) ## speed and size, most as ratios in one run (ten minutes); ARGS=--write puts them into the docs
 	$(BIN)/python -m bench $(ARGS)
