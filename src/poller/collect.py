@@ -171,7 +171,13 @@ class Collector:
             return record
         async with self._deriving[snapshot.vin]:
             derived, state = await self._derive(snapshot)
-            await self._append(Entry(answer=answer, records=(record, *derived), state=state))
+            try:
+                await self._append(Entry(answer=answer, records=(record, *derived), state=state))
+            except BaseException:
+                # Given up while the disk worked: it may be there all the same, so the journal is asked.
+                for key in state:
+                    self._state.pop(key, None)
+                raise
             # Only what is on disk may be built upon.
             self._state.update(state)
         return record

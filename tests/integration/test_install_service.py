@@ -28,10 +28,13 @@ class Imagined:
     def __init__(self) -> None:
         self.ran: list[str] = []
         self.failing = {"is-active", "is-enabled", "getent"}
+        self.stale = False
         self.version = "systemd 257 (257.9-1)\n+PAM"
 
     def __call__(self, words) -> str:
         self.ran.append(" ".join(words))
+        if "show" in words:
+            return "yes\n" if self.stale else "no\n"
         if self.failing & set(words):
             raise PollerError("no")
         if "enable" in words:
@@ -42,7 +45,7 @@ class Imagined:
 
     def changes(self) -> list[str]:
         """What ran and was no question."""
-        asked = ("getent", "is-active", "is-enabled", "--version")
+        asked = ("show", "getent", "is-active", "is-enabled", "--version")
         return [line for line in self.ran if not any(word in line for word in asked)]
 
 
@@ -138,7 +141,7 @@ def test_an_extra_comes_when_asked_for_stays_and_is_brought_up_to_date(machine) 
     install(machine)
     assert not path.exists()
     install(machine, Extra.COMMAND_SOURCE)
-    path.write_text("# of an older version\n")
+    path.write_text("# Written by `poller install-service`, an older version\n")
     install(machine)
     assert path.read_text() == units.text("command-source.conf")
 
@@ -228,3 +231,21 @@ def test_a_poller_that_only_root_can_read_is_refused(opt) -> None:
     with pytest.raises(PollerError, match="only root can") as caught:
         require_visible(Installed(opt, (opt,)), hidden=())
     assert caught.value.hint == f"chmod -R a+rX {opt.parent}"
+
+
+def test_a_unit_of_somebody_else_is_neither_replaced_nor_removed(machine, commands) -> None:
+    unit = machine.at("/etc/systemd/system/poller.service")
+    unit.write_text("[Unit]\nDescription=polls the printers\n")
+    for do in (lambda: install(machine), lambda: carry_out(plan.removing(service(machine)))):
+        with pytest.raises(PollerError, match="was not written by"):
+            do()
+    assert "printers" in unit.read_text()
+    assert commands.changes() == []
+
+
+def test_what_was_killed_before_systemd_read_the_unit_is_made_good(machine, commands) -> None:
+    install(machine)
+    commands.ran.clear()
+    commands.stale = True
+    install(machine)
+    assert "systemctl daemon-reload" in commands.changes()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 
 import pytest
@@ -172,3 +174,37 @@ async def test_it_warns_once_where_anybody_can_read_along(tmp_path) -> None:
     assert [entry["event"] for entry in logs] == ["webhook.exposed"]
     assert "private" not in repr(logs)
     await sink.close()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\nConnection: close\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
+    ],
+)
+async def test_what_was_taken_is_taken_however_the_reply_goes_on(reply, tmp_path) -> None:
+    ended = asyncio.Event()
+
+    async def answer(reader, writer) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply)
+        await writer.drain()
+        if b"close" not in reply:
+            await reader.read()  # until we hang up
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        ended.set()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    sink = make(f"http://127.0.0.1:{port}", tmp_path, headers=["X-Who: \xe9"])
+    await sink.open()
+    try:
+        assert (await sink.deliver(rendered(1))).done == 1
+    finally:
+        await sink.close()
+        await ended.wait()
+        server.close()

@@ -45,6 +45,13 @@ class Machine:
             return False
         return True
 
+    def said(self, *words: str) -> str:
+        """What a command says; "" if it fails."""
+        try:
+            return self.run(words)
+        except PollerError:
+            return ""
+
     def systemd_version(self) -> int:
         """The running systemd's. Raises PollerError if this machine is not run by one."""
         if not self.at("/run/systemd/system").is_dir():  # sd_booted(3)

@@ -118,7 +118,9 @@ def _files(service: Service, executable: Path, extras: Collection[Extra]) -> lis
 
 
 def _reload(service: Service, files: Collection[Step]) -> Step:
-    settled = all(step.done() for step in files)
+    # Killed before it was read: the files are there, and systemd does not know them.
+    show = [*service.systemctl, "show", "--property=NeedDaemonReload", "--value", UNIT]
+    settled = all(step.done() for step in files) and "yes" not in service.machine.said(*show)
     return steps.command(service.machine, [*service.systemctl, "daemon-reload"], lambda: settled)
 
 

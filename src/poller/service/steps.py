@@ -6,10 +6,14 @@ import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from poller.errors import PollerError
 from poller.runtime.atomic import write_atomic
 from poller.service.machine import Machine
+
+#: How every unit and drop-in of ours begins.
+MARK: Final = "# Written by `poller install-service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,12 @@ def make_folder(machine: Machine, path: str, mode: int, group: str = "", why: st
 
 
 def write_file(machine: Machine, path: str, text: str, why: str = "") -> Step:
-    """A file with that text, readable by all; another text is replaced."""
+    """A file with that text, readable by all; another text of ours is replaced.
+
+    Raises PollerError if what is there is somebody else's.
+    """
     file = machine.at(path)
+    require_ours(file, path)
 
     def act() -> None:
         if not file.parent.is_dir():
@@ -87,9 +95,20 @@ def begin_file(machine: Machine, path: str, text: str, mode: int, group: str) ->
     return Step("write", path, lambda: False, act, "a beginning, without a source yet")
 
 
+def require_ours(file: Path, path: str) -> None:
+    """Raises PollerError for a file that says nothing of having been written here."""
+    if not (_reads(file) or MARK).startswith(MARK):
+        hint = f"look at it; if it is not needed, move it away: mv {path} {path}.before"
+        raise PollerError(f"{path} was not written by `poller install-service`", hint=hint)
+
+
 def remove_file(machine: Machine, path: str) -> Step:
-    """A file of ours, and its folder if nothing else is in there and it is a drop-in's."""
+    """A file of ours, and its folder if nothing else is in there and it is a drop-in's.
+
+    Raises PollerError if it is somebody else's.
+    """
     file = machine.at(path)
+    require_ours(file, path)
 
     def act() -> None:
         file.unlink()

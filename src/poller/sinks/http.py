@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ import httpx
 from poller.errors import SinkUnavailable
 from poller.runtime.tls import shared_context
 
+#: Real seconds for the body of a reply.
+_BODY_WITHIN = 2.0
 _SECONDS = re.compile(r"\d{1,9}")
 
 
@@ -56,9 +59,12 @@ class Poster:
         """Raises SinkUnavailable if there is no reply within the time; it names the host at most."""
         if self._client is None:
             raise RuntimeError("send before open")
-        sending = self._client.stream(method, self._url, headers=dict(headers), content=body)
+        # Latin-1, as servers read it; httpx would stumble over what is not ASCII.
+        written = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        sending = self._client.stream(method, self._url, headers=written, content=body)
         try:
-            async with asyncio.timeout(self._within), sending as response:
+            async with asyncio.timeout(self._within) as limit, sending as response:
+                limit.reschedule(None)  # it was answered: what follows changes nothing
                 named = {name.lower(): value for name, value in response.headers.items()}
                 return Reply(response.status_code, named, await self._read(response))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
@@ -71,11 +77,17 @@ class Poster:
             raise SinkUnavailable(words, reason="server") from None
 
     async def _read(self, response: httpx.Response) -> bytes:
+        """As it came: unpacked, a small one may be gigabytes. What breaks off or drags on is cut there.
+
+        The status has come, and asking again would deliver twice.
+        """
         body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > self._longest:
-                break
+        with contextlib.suppress(httpx.HTTPError, TimeoutError):
+            async with asyncio.timeout(_BODY_WITHIN):
+                async for chunk in response.aiter_raw():
+                    body += chunk
+                    if len(body) > self._longest:
+                        break
         return bytes(body[: self._longest])
 
 

@@ -227,3 +227,10 @@ class MqttSettings(SinkSettings):
     discovery: Annotated[str, AfterValidator(lambda text: text and _topic(text))] = Field(
         "homeassistant", description="Home Assistant's discovery prefix; empty: no discovery."
     )
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        """`discovery`/status is Home Assistant's own word: ours, retained, would say that it is gone."""
+        if self.topic == self.discovery:
+            raise ValueError("topic and discovery must differ")
+        return self

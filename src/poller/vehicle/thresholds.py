@@ -80,7 +80,7 @@ class TellingThresholds:
     #: A reading older than this raises nothing new, and reminds of nothing.
     believed_for: float = 12 * HOUR
     #: A snapshot that comes by so much too late is passed over; by more, and the clock was set back.
-    late: float = HOUR
+    late: float = 15 * MINUTE
     reminders: tuple[float, ...] = (HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR)
     #: When those are used up.
     reminder_at_last: float = DAY

@@ -107,3 +107,13 @@ def test_hours_within_a_day_and_none_at_all() -> None:
     assert Quiet.of("12:00-14:00", ZoneInfo("UTC")).at(NOON)
     assert not Quiet.of("12:00-14:00", ZoneInfo("UTC")).at(NOON.replace(hour=14))
     assert not any(Quiet.of("", ZoneInfo("UTC")).at(NOON.replace(hour=hour)) for hour in range(24))
+
+
+def test_what_is_opened_again_before_the_all_clear_is_another_trouble() -> None:
+    stage = Stage(quiet="22:00-07:00")
+    assert stage.every(range(540, 561, 10), {"trunk_open": True}) == ["550: raised warning trunk_open"]
+    assert stage.every(range(600, 640, 10), {"trunk_open": False}) == []
+    assert stage.say(18 * 60 + 59, {"trunk_open": True}) == []
+    assert stage.say(19 * 60) == ["cleared warning trunk_open"]
+    assert stage.say(19 * 60 + 2) == ["raised warning trunk_open"]
+    assert stage.records[-1].body["text"].startswith("The trunk has been open for 3 minutes")

@@ -276,3 +276,20 @@ def test_a_state_of_another_form_is_begun_anew() -> None:
     stage.every(range(5, 20, 5), OPEN)
     stage.state["form"] = 0
     assert stage.every(range(20, 60, 5)) == ["30: raised warning window_open"]
+
+
+def test_two_sources_that_round_the_odometer_differently_do_not_drive_the_car() -> None:
+    stage = Stage()
+    stage.readings |= {"trunk_open": True, "locked": False}
+    told = []
+    for minute in range(0, 60, 5):
+        whose = ("bmw", 45123) if minute % 10 else ("home", 45124)
+        told += stage.say(minute, {"odometer_km": whose[1]}, source=whose[0])
+    assert told == ["raised warning trunk_open"]
+
+
+def test_a_clock_that_was_an_hour_ahead_does_not_hide_an_hour() -> None:
+    stage = Stage()
+    assert stage.say(0) == []
+    assert stage.say(59) == []
+    assert stage.every(range(0, 20, 5), {"trunk_open": True}) == ["5: raised warning trunk_open"]

@@ -148,3 +148,11 @@ def test_new_software_is_told_once_by_the_source_that_first_told_of_it() -> None
             told += stage.take(snapshot(at, {**stage.readings, "software_version": spelt}, source=source))
     assert told == ["raised info software_changed"]
     assert alert_of(stage.records[0]).text == "It was 11/2026.50 and is 03/2027.10 now."
+
+
+def test_messages_that_are_gone_do_not_add_up() -> None:
+    stage = Stage()
+    for number in range(50):
+        stage.say(number * 60, {f"check_control.m{number}": "low"})
+        stage.readings[f"check_control.m{number}"] = None
+    assert sum(key.startswith("check_control") for key in stage.state["known"]["held"]) < 20

@@ -278,3 +278,28 @@ def test_quiet_hours_hold_for_the_poller_too() -> None:
     ten_pm = 9 * HOUR  # in Berlin
     told = watched.every(range(ten_pm, ten_pm + 10 * HOUR), failing("login_required", "login_required"))
     assert told == [f"{ten_pm + 9 * HOUR}: raised warning no_fresh_data bmw"]
+
+
+def test_causes_that_take_turns_do_not_put_off_the_alert_for_ever() -> None:
+    watched = Watched()
+    told: list[str] = []
+    for minute in range(0, 120, 20):
+        reason = "network" if minute % 40 else "quota"
+        told += watched.every(range(minute, minute + 20), failing(reason))
+    assert told[0] == "60: raised warning no_fresh_data bmw"
+
+
+def test_a_login_that_is_gone_is_no_all_clear() -> None:
+    watched = Watched()
+    ends = replace(well(0), login_expires_at=NOON + timedelta(days=2))
+    assert watched.every(range(1), ends) == ["0: raised warning login_ends bmw"]
+    assert "login_ends" not in str(watched.every(range(1, 9), failing("login_required", "login_required")))
+
+
+def test_letters_that_could_not_be_counted_are_no_all_clear() -> None:
+    watched = Watched()
+    sink = SinkStatus("axiom", "axiom", live=False, dead_letters=3)
+    assert watched.every(range(1), sinks=[sink]) == ["0: raised warning dead_letters axiom"]
+    later = {"sinks": [replace(sink, dead_letters=0)], "journal": JournalStatus()}
+    assert watched.every(range(1, 5), **later) == []
+    assert watched.every(range(5, 9), sinks=[sink]) == []

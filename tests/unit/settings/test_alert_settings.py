@@ -84,3 +84,9 @@ def test_no_message_shows_what_is_secret(loaded) -> None:
         loaded('[alerts]\nhome = "48.17718 11.55672"\nheartbeat_url = "secret-uuid"')
     assert "17718" not in str(wrong.value)
     assert "secret-uuid" not in str(wrong.value)
+
+
+@pytest.mark.parametrize("address", ["http://h:99999/x", "http://h:-1/x", "http://h:abc/x", "http://[::1/x"])
+def test_the_heartbeat_goes_to_a_port_that_there_is(loaded, address) -> None:
+    with pytest.raises(ConfigError):
+        loaded(f'[alerts]\nheartbeat_url = "{address}"')

@@ -77,6 +77,9 @@ class AlertDeriver:
         limits = self._settings.of(self._own.get(snapshot.vin))
         plug = Plug.from_json(state.get("plug", {}))
         software = dict(state.get("software", {}))
+        if software.get("source", snapshot.source) not in self._live:
+            software = {}
+        known = known.inherited(self._live, snapshot.source)
         known = known.taken_in(snapshot, limits.home_degrees(), limits.home_radius_m)
         after = plug.after(known)
         scene = self._scene(snapshot.vin, known, limits, ledger)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -118,12 +118,29 @@ class Known:
             held[key] = _newer(key, held.get(key), reading, now, snapshot.source)
         for key in self._gone(snapshot):
             held[key] = replace(held[key], value="", since=now)
+        for key in self._forgotten():
+            if held[key].value == "":
+                del held[key]
         return Known(now, held)
 
     def not_after(self, now: datetime) -> Known:
         """After the clock was set back: nothing was measured later than `now`."""
         held = {k: replace(h, at=min(now, h.at), since=min(now, h.since)) for k, h in self.held.items()}
         return Known(now, held)
+
+    def inherited(self, live: Collection[str], heir: str) -> Known:
+        """What sources left that are configured no more is the heir's, and gives way to whatever it says.
+
+        But for the software: each source spells it in its own way.
+        """
+        if all(held.source in live for held in self.held.values()):
+            return self
+        held = {
+            key: one if one.source in live else replace(one, own=False, source=heir)
+            for key, one in self.held.items()
+            if one.source in live or key != "software_version"
+        }
+        return replace(self, held=held)
 
     def _gone(self, snapshot: Snapshot) -> Iterator[str]:
         """Messages that their source shows no more: in answers, that they are missing is how they end."""
@@ -133,6 +150,12 @@ class Known:
             key = f"check_control.{name}"
             if held.value and held.source == snapshot.source and key not in snapshot.readings:
                 yield key
+
+    def _forgotten(self) -> Iterator[str]:
+        """Messages that were gone for long when we last looked: they only add up."""
+        for name, held in self.under("check_control").items():
+            if held.value == "" and self.now - held.since > _BELIEVED:
+                yield f"check_control.{name}"
 
     def to_json(self) -> Json:
         """For the state in the journal."""
@@ -165,9 +188,17 @@ def _meters(one: tuple[float, float], other: tuple[Any, Any]) -> float:
     return _METERS_PER_DEGREE * math.hypot(north, east * math.cos(math.radians(one[0])))
 
 
+def _is_rounded(reading: Reading, old: Held) -> bool:
+    """Whether one source cuts off what another rounds up: no car drives backwards."""
+    numbers = (reading.value, old.value)
+    return all(isinstance(n, int | float) for n in numbers) and 0 < numbers[1] - numbers[0] <= 1  # type: ignore[operator]
+
+
 def _newer(key: str, old: Held | None, reading: Reading, now: datetime, source: str) -> Held:
     """The newer of two; one with a time of the car's own goes before one without, as in `snapshot.merge`."""
     own = reading.observed_at is not None
+    if key == "odometer_km" and old is not None and old.source != source and _is_rounded(reading, old):
+        reading = replace(reading, value=old.value)
     at = min(now, reading.observed_at or now)
     value = json_value(reading.value)
     if old is None or old.value == "":

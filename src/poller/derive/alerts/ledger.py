@@ -25,6 +25,8 @@ from poller.vehicle.thresholds import TELLING
 FORM = 1
 #: Events that wait for the end of quiet hours, at most.
 _MAX_WAITING = 20
+#: Seconds of trouble of whatever stage, each too short to be told: then it is told nevertheless.
+_TAKING_TURNS = 3600.0
 _TIMES = ("since", "raised_at", "told_at", "stage_since", "well_since", "cleared_at")
 
 
@@ -188,11 +190,20 @@ def _holding(episode: Episode | None, finding: Finding, now: datetime) -> Episod
             return None
         episode = _begun(finding, now)
     if episode.raised_at is None:
-        # Another trouble under the same name has not lasted as long.
-        begun = episode.since if finding.stage == episode.stage else now
-        since = min(now, finding.since or begun)
-        raised = (now - since).total_seconds() >= finding.hold
-        return replace(_described(episode, finding, now), since=since, raised_at=now if raised else None)
+        described = _described(episode, finding, now)
+        since = min(now, finding.since or episode.since)
+        # Another trouble under the same name has not lasted as long; but two that take turns must not
+        # put each other off for ever.
+        begun = min(now, finding.since or described.stage_since or now)
+        lasting, in_all = (now - begun).total_seconds(), (now - since).total_seconds()
+        raised = lasting >= finding.hold or in_all >= max(finding.hold, _TAKING_TURNS)
+        return replace(described, since=since, raised_at=now if raised else None)
+    if episode.cleared_at is not None:
+        # It is over, only nobody was told yet: this is another one, which must last as long to be told.
+        since = min(now, finding.since or now)
+        if (now - since).total_seconds() < finding.hold:
+            return episode
+        episode = replace(episode, since=since, stage_since=now)
     return replace(_described(episode, finding, now), well_since=None, cleared_at=None)
 
 

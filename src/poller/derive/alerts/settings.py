@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -36,9 +37,19 @@ def _home(value: SecretStr | None) -> SecretStr | None:
 
 
 def _web_hook(value: SecretStr | None) -> SecretStr | None:
+    wrong = ValueError('expected an address such as "https://hc-ping.example/…"')
     if value and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value.get_secret_value()):
-        raise ValueError('expected an address such as "https://hc-ping.example/…"')
+        raise wrong
+    try:
+        if value and not (urlsplit(value.get_secret_value()).hostname and _port(value) != 0):
+            raise wrong
+    except ValueError:
+        raise wrong from None
     return value
+
+
+def _port(value: SecretStr) -> int | None:
+    return urlsplit(value.get_secret_value()).port
 
 
 class CarAlerts(StrictTable):

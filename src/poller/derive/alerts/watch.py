@@ -16,7 +16,6 @@ from poller.runtime.status import (
     Condition,
     DaemonStatus,
     Silence,
-    SinkStatus,
     SourceStatus,
     conditions,
 )
@@ -66,20 +65,25 @@ def watch(
     counts: dict[str, Any] = dict(state.get("counts", {}))
     findings = [
         *_sources(status, settings, display, names),
-        *_sinks(status.sinks, now, settings, counts),
+        *_sinks(status, settings, counts),
         *_journal(status, settings, counts),
     ]
-    findings += _left(ledger, findings)
+    findings += _left(ledger, findings, status)
     ledger, alerts = step(ledger, findings, now, Habits.of(settings, display.timezone))
     return {"at": rfc3339(now), "counts": counts, **ledger.to_json()}, [alert_record(one) for one in alerts]
 
 
-def _left(ledger: Ledger, findings: Sequence[Finding]) -> Iterator[Finding]:
+def _left(ledger: Ledger, findings: Sequence[Finding], status: DaemonStatus) -> Iterator[Finding]:
     """What is not there any more, a source or sink that left the configuration, is no trouble."""
     found = {key_of(one.rule, one.subject) for one in findings}
+    # A login that is not there, or calls that were not counted yet, are no good news from a source that
+    # does not work; and letters that could not be counted may be there.
+    unknown = {("login_ends", one.name) for one in status.sources if one.state != "ok"}
+    unknown |= {("quota_nearly_spent", one.name) for one in status.sources if one.state != "ok"}
+    unknown |= {("dead_letters", one.name) for one in status.sinks if not status.journal.path}
     for key, episode in ledger.episodes.items():
         # Those of the journal have no subject; while it does not answer, nothing is known of it.
-        if key not in found and episode.subject:
+        if key not in found and episode.subject and (episode.rule, episode.subject) not in unknown:
             yield Finding(episode.rule, episode.subject, holds=False, title=episode.title, text="It is over.")
 
 
@@ -205,10 +209,9 @@ def _quota(source: SourceStatus, settings: Alerts) -> Finding:
     )
 
 
-def _sinks(
-    sinks: Sequence[SinkStatus], now: datetime, settings: Alerts, counts: dict[str, Any]
-) -> Iterator[Finding]:
-    for sink in sinks:
+def _sinks(status: DaemonStatus, settings: Alerts, counts: dict[str, Any]) -> Iterator[Finding]:
+    now = status.now
+    for sink in status.sinks:
         if sink.live:
             continue
         oldest = sink.oldest_record_at if sink.backlog else None
@@ -230,6 +233,8 @@ def _sinks(
             hold=DAEMON.sink_backlog_for,
             values={"backlog_records": sink.backlog},
         )
+        if not status.journal.path:
+            continue  # nobody could count them yet
         text = (
             f"Sink {sink.name} refused {{number}}; they are set aside. `poller dead-letters list` says why."
         )

@@ -26,8 +26,9 @@ class Channel:
         self._messenger = messenger
         self._taken = taken
         self._within = within
-        #: What was sent and not answered in time. It may still get through, so it is not sent beside it.
-        self._pending: tuple[str, asyncio.Future[Failed | None]] | None = None
+        #: What was sent and not answered in time, by record. It may still get through, so nothing is sent
+        #: beside it, and it is not sent again; a sample that hangs as well must not displace it.
+        self._pending: dict[str, asyncio.Future[Failed | None]] = {}
 
     async def carry(self, records: Sequence[Rendered], until: float) -> tuple[int, Failed | None]:
         """Send those that it has not had, in order, until one fails or `time.monotonic()` passes `until`.
@@ -47,17 +48,15 @@ class Channel:
 
     async def send(self, record: Rendered) -> Failed | None:
         """Send it, or go on waiting for an earlier try."""
-        pending, self._pending = self._pending, None
-        if pending is not None and not pending[1].done() and pending[0] != record["id"]:
-            self._pending = pending
+        answer = self._pending.pop(record["id"], None)
+        if answer is None and not all(other.done() for other in self._pending.values()):
             return Failed("it still does not answer")
-        if pending is None or pending[0] != record["id"]:
-            pending = record["id"], _aside(partial(self._messenger.send, record))
+        answer = answer or _aside(partial(self._messenger.send, record))
         try:
             async with asyncio.timeout(self._within):
-                return await asyncio.shield(pending[1])
+                return await asyncio.shield(answer)
         except TimeoutError:
-            self._pending = pending
+            self._pending[record["id"]] = answer
             return Failed("it did not answer in time")
 
 
