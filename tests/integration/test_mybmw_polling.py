@@ -321,7 +321,7 @@ async def test_one_vehicle_failing_does_not_touch_another(road) -> None:
     road.watched.fail(STATE, 500, "", times=None, vin=ELECTRIC.vin)
     with pytest.raises(SourceUnavailable):
         await source.fetch(ELECTRIC)
-    assert source.parse(await source.fetch(COMBUSTION)).value("odometer_km") == 1358
+    assert source.parse(await source.fetch(COMBUSTION)).value("odometer_km") == 9246
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 489, 500])
