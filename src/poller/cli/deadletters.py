@@ -10,7 +10,7 @@ import typer
 from poller.cli import options
 from poller.cli.speaking import reach
 
-app = typer.Typer(help="What was refused or not understood: list, retry or drop it.")
+app = typer.Typer(help="What was refused or not understood: list, retry, drop.")
 
 Ids = Annotated[list[int] | None, typer.Argument(help="Numbers from `list`; none: all.", metavar="ID")]
 Doomed = Annotated[list[int] | None, typer.Argument(help="Numbers from `list`; or --all.", metavar="ID")]

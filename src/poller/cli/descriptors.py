@@ -38,7 +38,7 @@ def descriptors(
     data_dir: options.DataDir = None,
     as_json: options.Json = False,
 ) -> int:
-    """Show what to tick in BMW's portal, and what has arrived of it.
+    """Show what to tick in BMW's portal, and what came of it.
 
     By feature, under the keys of BMW's catalogue, for the portal's own wording is not published where
     it could be taken from. Asks nobody: what has come so far is told for each vehicle. Without a

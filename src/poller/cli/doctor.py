@@ -27,7 +27,7 @@ _MARKS = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
 def doctor(
     config: options.Config = None, data_dir: options.DataDir = None, as_json: options.Json = False
 ) -> int:
-    """Look at the whole way of your data, and name what mends it.
+    """Look at your data's whole way, and name what mends it.
 
     Disk, clock, every source and every sink. Of a CarData source: DNS, TLS, login, scopes, mapping,
     container, and which descriptors have come; that costs two of the day's calls at most. Other

@@ -54,7 +54,7 @@ def export(
     config: options.Config = None,
     data_dir: options.DataDir = None,
 ) -> int:
-    """Write the cars' past as /metrics would have shown it, with times.
+    """Write the cars' past as /metrics would have shown it.
 
     Reads the journal beside a running daemon. `promtool tsdb create-blocks-from openmetrics` makes blocks
     for Prometheus of it.

@@ -38,9 +38,10 @@ Force = Annotated[bool, typer.Option("--force", help="Replace a file that is the
 
 
 def init(output: Output = Path("config.toml"), force: Force = False, simulated: Simulated = None) -> int:
-    """Ask a few questions and write a configuration (mode 0600).
+    """Ask a few questions and write a configuration.
 
-    Passwords are asked for hidden; leave one empty to give it as an environment variable.
+    The file is for its owner only (0600). Passwords are asked for hidden; leave one empty to give it
+    as an environment variable.
     """
     if output.exists() and not force:
         raise PollerError(

@@ -35,7 +35,7 @@ def install_service(
     dry_run: DryRun = False,
     remove: Remove = False,
 ) -> int:
-    """Make this poller a service of systemd, or bring one up to date.
+    """Make this poller a service of systemd, or renew it.
 
     Prints what it is going to do, then does it; what is there already stays as it is. Drop-ins:
     command-source gives the programs of such sources what the sandbox denies them;

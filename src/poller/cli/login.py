@@ -39,7 +39,7 @@ def login(
     config: options.Config = None,
     data_dir: options.DataDir = None,
 ) -> int:
-    """Log in to a source; a running daemon picks it up by itself.
+    """Log in to a source; a running daemon takes it up.
 
     cardata shows a code and an address (as a QR code too), and waits until you have allowed it there.
     mybmw asks for a solved captcha, or takes one of the options.

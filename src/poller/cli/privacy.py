@@ -25,7 +25,7 @@ def privacy(
     data_dir: options.DataDir = None,
     as_json: options.Json = False,
 ) -> int:
-    """Say what leaves the house: to whom, what, and by which login.
+    """Say what leaves the house, to whom, by which login.
 
     Told from the configuration alone; nobody is asked.
     """

@@ -26,7 +26,7 @@ def backup(
     config: options.Config = None,
     data_dir: options.DataDir = None,
 ) -> int:
-    """Copy the journal to FILE; a running daemon is not disturbed.
+    """Copy the journal to FILE; a daemon may be running.
 
     The copy holds full VINs and positions, the logins are passwords: only you can read them.
     """
