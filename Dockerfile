@@ -1,7 +1,7 @@
 # The image of the poller: one process, not root, nothing to compile at run time.
 #
 #   docker build -t bmw-poller .
-#   docker run -v ./config:/config:ro -v poller-data:/data -p 127.0.0.1:9877:9877 bmw-poller
+#   docker run -v "$PWD/config:/config:ro" -v poller-data:/data -p 127.0.0.1:9877:9877 bmw-poller
 #
 # docs/operating/container.md says how to live with it.
 

@@ -35,6 +35,8 @@ _POSITION: Final = {
     "rounded": "position: rounded to about 1 km",
     "none": "position: never",
 }
+#: Of a message to people: whatever `location` and `vin` say, its words hold neither.
+IN_WORDS: Final = "alerts in words: no position, no VIN"
 _VIN: Final = {
     "full": "VIN: in full",
     "short": "VIN: its last 7 characters",
@@ -127,6 +129,8 @@ _SOURCES: Final[Mapping[str, Callable[[Any], tuple[tuple[str, ...], tuple[str, .
 
 
 def _sink(name: str, table: Any, settings: Settings) -> Disclosure:
+    if table.type == "notify":
+        return _messages(name, table, settings)
     match table.type:
         case "json_files":
             to: tuple[str, ...] = ()
@@ -138,9 +142,6 @@ def _sink(name: str, table: Any, settings: Settings) -> Disclosure:
         case "mqtt":
             to = _hosts(table)
             what = ["the newest readings, kept by the broker"]
-        case "notify":
-            to = tuple(f"{_scheme(url)} (Apprise)" for url in table.urls)
-            what = ["messages in words"]
         case _:
             to = _hosts(table)
             what = ["the body that your template makes"] if getattr(table, "template", "") else []
@@ -149,6 +150,12 @@ def _sink(name: str, table: Any, settings: Settings) -> Disclosure:
     sends = (*what, _POSITION[table.location], _VIN[table.vin], _called(table, settings))
     shows = {"location": table.location, "vin": table.vin}
     return Disclosure(f"sink {name} ({table.type})", to, sends, _credentials(table), shows)
+
+
+def _messages(name: str, table: Any, settings: Settings) -> Disclosure:
+    to = tuple(f"{_scheme(url)} (Apprise)" for url in table.urls)
+    sends = (IN_WORDS, _named(settings, "its brand and model"))
+    return Disclosure(f"sink {name} (notify)", to, sends, _credentials(table))
 
 
 def _records(table: Any) -> str:
@@ -162,7 +169,10 @@ def _records(table: Any) -> str:
 
 def _called(table: Any, settings: Settings) -> str:
     """How a car is named there, whatever `vin` says."""
-    unnamed = "car-… by the hash" if table.vin == "hash" else "the last 7 of its VIN"
+    return _named(settings, "car-… by the hash" if table.vin == "hash" else "the last 7 of its VIN")
+
+
+def _named(settings: Settings, unnamed: str) -> str:
     named = ", ".join(settings.vehicles)
     return f"name of a car: {named}; any other: {unnamed}" if named else f"name of a car: {unnamed}"
 

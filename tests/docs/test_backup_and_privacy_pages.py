@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
+
+import pytest
 
 from poller.cli.privacy import lines
 from poller.disclosure import report
@@ -37,7 +40,19 @@ async def filled(folder, count: int) -> SqliteJournal:
     return journal
 
 
-async def test_the_way_back_as_the_page_has_it(pages, tmp_path) -> None:
+def _of_a_service(pages) -> str:
+    [block] = [text for _, text in pages["docs/operating/backup.md"].blocks() if "chown -R" in text]
+    return block.replace("systemctl ", ": ").replace("/root/poller-2026-11-21.db", "/from/backup.db")
+
+
+def _of_a_container(pages) -> str:
+    blocks = [text for _, text in pages["docs/operating/container.md"].blocks() if "/from/backup.db" in text]
+    [script] = re.findall(r"-c '([^']+)'", "".join(blocks))
+    return f"cd /var/lib/poller/ && {script}"
+
+
+@pytest.mark.parametrize("way", [_of_a_service, _of_a_container])
+async def test_the_way_back_as_the_page_has_it(pages, tmp_path, way) -> None:
     """Its own lines, run by a shell; only the two folders are others, and there is no service to stop."""
     data, home = tmp_path / "data", tmp_path / "root"
     home.mkdir()
@@ -45,24 +60,54 @@ async def test_the_way_back_as_the_page_has_it(pages, tmp_path) -> None:
     (data / "accounts").mkdir()
     (data / "accounts" / "home.json").write_text("{}")
     (data / "installation.key").write_bytes(b"k")
-    copy = home / "poller-2026-11-21.db"
+    copy = home / "backup.db"
     backup(data / "journal.db", copy)
     archive(data, ["accounts", "installation.key"], copy.with_name(copy.name + ".logins.tar"))
     await journal.append(Entry(records=[record_number(3)]))
     await journal.close()
     (data / "installation.key").unlink()
+    script = way(pages).replace("/var/lib/poller/", f"{data}/").replace("/from/", f"{home}/")
+    clock = "$(date +%s)"
+    assert clock in script, "the folder of what was before has another name each time"
 
-    [block] = [text for _, text in pages["docs/operating/backup.md"].blocks() if "chown -R" in text]
-    script = "\n".join(line for line in block.splitlines() if not line.startswith("systemctl"))
-    script = script.replace("/var/lib/poller/", f"{data}/").replace("/root/", f"{home}/")
-    await asyncio.to_thread(subprocess.run, ["/bin/sh", "-euc", script], check=True, capture_output=True)
+    def restore(second: int) -> int:
+        line = ["/bin/sh", "-c", script.replace(clock, str(second))]
+        return subprocess.run(line, check=False, capture_output=True).returncode
 
-    assert (data / "installation.key").read_bytes() == b"k"
-    assert (data / "before" / "journal.db").is_file()
-    restored = SqliteJournal(data / "journal.db", Policy(), ManualClock())
-    await restored.open(["files"])
-    assert (await restored.stats()).records == 3
-    await restored.close()
+    async def records(one_more: int) -> int:
+        restored = SqliteJournal(data / "journal.db", Policy(), ManualClock())
+        await restored.open(["files"])
+        await restored.append(Entry(records=[record_number(one_more)]))
+        count = (await restored.stats()).records
+        await restored.close()
+        return count
+
+    for second in (1, 2):
+        # What a process that was killed leaves beside the journal must not be laid over the new one.
+        (data / "journal.db-wal").write_bytes(b"of another file")
+        assert await asyncio.to_thread(restore, second) == 0
+        assert sorted(path.name for path in data.glob("journal.db*")) == ["journal.db"]
+        assert (data / f"before-{second}" / "journal.db-wal").is_file()
+        assert (data / "installation.key").read_bytes() == b"k"
+        assert await records(7) == 4, "three of the backup, and one that came after it"
+
+    assert await asyncio.to_thread(restore, 2) != 0
+    copy.unlink()
+    assert await asyncio.to_thread(restore, 3) != 0
+    assert await records(8) == 5, "a chain that fails has taken nothing away"
+
+
+def test_what_is_typed_again_at_each_upgrade_has_a_name_of_its_own(pages) -> None:
+    """A backup never replaces a file: a fixed name would fail the second time."""
+    names = [name for page in pages.values() for name in re.findall(r"\S*before-upgrade\S*", page.text)]
+    assert len(names) == 3
+    assert [name for name in names if "before-upgrade-$(date" not in name] == []
+
+
+def test_cron_is_given_the_whole_path(pages) -> None:
+    """Debian's has /usr/bin and /bin in its PATH, and nothing else."""
+    [line] = [text for _, text in pages["docs/operating/backup.md"].blocks() if text.startswith("17 3 ")]
+    assert line.split()[5:7] == ["/usr/local/bin/poller", "backup"]
 
 
 def test_what_leaves_the_house_reads_as_on_the_page(pages, tmp_path) -> None:

@@ -93,6 +93,12 @@ def test_compose_publishes_on_this_machine_only_and_has_no_password_of_its_own(r
     assert not re.search(r"(?i)password\S*: +[^\"\s]", text)
 
 
+def test_docker_run_is_given_whole_paths(root, pages) -> None:
+    """A relative one is a volume's name to Docker before 23, and no name at that."""
+    texts = [*(page.text for page in pages.values()), (root / "Dockerfile").read_text(encoding="utf-8")]
+    assert [found for text in texts for found in re.findall(r"-v \"?\.\S*", text)] == []
+
+
 def test_grafana_has_no_admin_unless_a_password_is_given(root) -> None:
     """An empty variable leaves what the file says; a password turns each of its settings round."""
     compose = (root / "compose.yaml").read_text(encoding="utf-8")

@@ -134,6 +134,22 @@ def test_the_makers_own_answers_are_named_where_they_go_along(told) -> None:
     assert not any("BMW's own answers" in words for words in told()["sink files"].sends)
 
 
+def test_a_message_holds_neither_position_nor_vin_whatever_is_set(tmp_path, told, capsys) -> None:
+    text = f"""{CONFIG}
+[sinks.people]
+type = "notify"
+urls = ["ntfys://ntfy.example.org/topic"]
+location = "exact"
+vin = "full"
+"""
+    people = told(text)["sink people"]
+    words = "alerts in words: no position, no VIN"
+    assert people.sends == (words, "name of a car: mini; any other: its brand and model")
+    assert people.shows is None
+    assert run(["check", "-c", str(tmp_path / "config.toml")]) == 0
+    assert f"sink     people: notify, {words}" in capsys.readouterr().out.splitlines()
+
+
 async def test_a_running_poller_tells_it_where_the_configuration_cannot_be_read(tmp_path, told) -> None:
     """Secrets that only the service is given make the file incomplete for everybody else."""
     told()
@@ -167,6 +183,7 @@ location = "rounded"
     assert parts["sink hook"].to == ("hooks.example.org",)
     assert parts["sink hook"].credentials == ("url", "secret")
     assert parts["sink people"].to == ("tgram (Apprise)", "mailto (Apprise)")
+    assert parts["sink people"].credentials == ("urls",)
     assert parts["sink home"].to == ("broker.example.org",)
     assert "position: rounded to about 1 km" in parts["sink home"].sends
     assert "hunter2" not in repr(parts)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from poller.cli import options
+from poller.disclosure import IN_WORDS
 from poller.errors import ConfigError, JournalError
 from poller.settings import Loaded, load
 from poller.settings.writing import document, masked
@@ -78,7 +79,8 @@ def summary(loaded: Loaded, left: Mapping[str, int]) -> Iterator[str]:
     for name, vehicle in settings["vehicles"].items():
         yield f"vehicle  {name}: {vehicle['vin']}"
     for name, sink in settings["sinks"].items():
-        yield f"sink     {name}: {sink['type']}, location {sink['location']}, VIN {sink['vin']}"
+        shows = f"location {sink['location']}, VIN {sink['vin']}"
+        yield f"sink     {name}: {sink['type']}, {IN_WORDS if sink['type'] == 'notify' else shows}"
     if not settings["sinks"]:
         yield "sink     none: snapshots stay in the journal"
     for name, waiting in left.items():
