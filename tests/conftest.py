@@ -74,10 +74,12 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 @pytest.fixture(autouse=True)
-def log_as_before() -> Iterator[None]:
-    """A test that starts the poller in this process leaves no level and no processors to the next."""
+def as_before() -> Iterator[None]:
+    """A test that starts the poller in this process leaves no log level, processors or umask to the next."""
     before, handlers, level = structlog.get_config(), logging.root.handlers[:], logging.root.level
+    umask = os.umask(0o022)
     yield
+    os.umask(umask)
     structlog.configure(**before)
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACES = Path(__file__).with_suffix(".toml")
-COPIED = ("src", "tests", "pyproject.toml")
+COPIED = ("src", "tests", "docs", "pyproject.toml")
 #: Copies that are broken at the same time; a test run is one process.
 AT_ONCE = 2
 #: Seconds for one run, on a busy machine too: a test that hangs where it should fail is as good as none.

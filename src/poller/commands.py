@@ -176,19 +176,25 @@ async def forget_sink(app: App, args: Mapping[str, Any]) -> Json:
     return {"sink": sink, "forgotten": True}
 
 
-async def alerts_test(app: App, _args: Mapping[str, Any]) -> Json:
-    """Send a sample through each channel, past queue and filters: what came of each, and `exit_code`."""
+async def alerts_test(app: App, args: Mapping[str, Any]) -> Json:
+    """Send a sample through each channel, past queue and filters: what came of each, and `exit_code`.
+
+    Arguments: `sinks`, the names in the file now; `unread` are those that we do not know.
+    """
     road = app.road
+    unread = [name for name in args.get("sinks", ()) if name not in app.loaded.settings.sinks]
     channels = {name: sink for name, sink in road.sinks.items() if isinstance(sink, Rehearsed)}
     if not channels:
         hint = "configure one: docs/sinks/notify.md, docs/sinks/webhook.md or docs/sinks/mqtt.md"
+        if unread:
+            hint = "the running poller has not read the file since it changed: reload it"
         raise PollerError("no sink leads to a person", hint=hint)
     sample = _sample(app.clock.now())
     tried: list[Json] = []
     for name, sink in channels.items():
         rendered = road.rendering(app.loaded.settings.sinks[name]).render(sample)
         tried += [{"sink": name, **asdict(one)} for one in await sink.rehearse(rendered)]
-    return {"channels": tried, "exit_code": int(any(one["error"] for one in tried))}
+    return {"channels": tried, "unread": unread, "exit_code": int(any(one["error"] for one in tried))}
 
 
 async def privacy(app: App, _args: Mapping[str, Any]) -> Json:

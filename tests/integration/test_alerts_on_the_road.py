@@ -278,6 +278,8 @@ def test_the_command_lists_what_is_raised(tmp_path, capsys) -> None:
     """Without a daemon it opens the journal itself; nothing is raised in a new one."""
     path = tmp_path / "config.toml"
     path.write_text('data_dir = "data"\n[sources.dumps]\ntype = "recorded"\ndirectory = "."\n')
+    assert run(["once", "--config", str(path)]) == 0
+    capsys.readouterr()
     assert run(["alerts", "--config", str(path)]) == 0
     assert capsys.readouterr().out == "No alerts.\n"
     assert run(["alerts", "--json", "--config", str(path)]) == 0

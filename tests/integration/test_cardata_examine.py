@@ -207,6 +207,14 @@ async def test_a_broker_that_is_not_there(tmp_path):
     )
 
 
+async def test_a_login_that_the_stream_refuses_is_not_called_good(tmp_path, mute):
+    async with house(tmp_path, VEHICLES[:1]) as road:
+        source = await road.started(stream_url=f"mqtt://127.0.0.1:{mute}")
+        road.feed.cut("refused", "BMW refused the stored login")
+        examination = await source.examine()
+    assert said(examination, "login") == ([("bad", "refused: BMW refused the stored login")], "look at it")
+
+
 async def test_why_a_stream_that_answers_is_not_connected_is_told(tmp_path, mute):
     async with house(tmp_path, VEHICLES[:1]) as road:
         source = await road.started(stream_url=f"mqtt://127.0.0.1:{mute}")

@@ -26,6 +26,7 @@ from poller.simulator.fleet import MINI_VIN
 from poller.simulator.garage import demo_garage
 from poller.simulator.server import serve
 from poller.warp import refuse_warping
+from poller.web.control import SOCKET_NAME, ControlServer
 
 AT = datetime(2026, 11, 19, 14, tzinfo=UTC)
 CONFIG = """
@@ -41,7 +42,7 @@ directory = "dumps"
 def configured(folder, **sinks: str):
     """A configuration with these sinks, and a dump of a car in its folder."""
     dumps = folder / "dumps"
-    dumps.mkdir(exist_ok=True)
+    dumps.mkdir(parents=True, exist_ok=True)
     state = json.loads(demo_garage().state(MINI_VIN, AT))
     (dumps / "1.json").write_text(json.dumps({"vin": MINI_VIN, "data": state}))
     path = folder / "config.toml"
@@ -204,8 +205,32 @@ async def test_without_a_channel_it_says_where_to_find_one(tmp_path) -> None:
         await app.open()
         with pytest.raises(PollerError, match="no sink leads to a person"):
             await alerts_test(app, {})
+        with pytest.raises(PollerError) as caught:
+            await alerts_test(app, {"sinks": ["phone"]})
+        hint = "the running poller has not read the file since it changed: reload it"
+        assert caught.value.hint == hint, "it was added a moment ago"
     finally:
         await app.close()
+
+
+async def test_a_sink_that_the_running_poller_does_not_know_yet_is_named(tmp_path) -> None:
+    config = configured(tmp_path, phone='type = "notify"\nurls = ["ntfy://127.0.0.1:9/topic"]')
+    before = configured(tmp_path / "before", hook='type = "webhook"\nurl = "http://127.0.0.1:9/"')
+    async with running(before) as app:
+
+        async def answered(args: dict) -> dict:
+            return await alerts_test(app, args)
+
+        control = ControlServer(tmp_path / "data" / SOCKET_NAME, {"alerts-test": answered})
+        (tmp_path / "data").mkdir()
+        await control.start()
+        arguments = ["alerts", "test", "--config", str(config)]
+        result = await asyncio.to_thread(CliRunner().invoke, command_line, arguments)
+        await control.stop()
+    assert result.output.splitlines()[-2:] == [
+        "not tried: phone",
+        "     → the running poller has not read the file since it changed: reload it",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -240,11 +240,12 @@ def test_other_warnings(write, environ, tmp_path, text, fragment) -> None:
 
 def test_the_default_data_directory() -> None:
     home = {"HOME": "/home/me"}
-    assert default_data_dir({"STATE_DIRECTORY": "/var/lib/a:/var/lib/b"}, root=True) == Path("/var/lib/a")
-    assert default_data_dir(home, root=True) == Path("/var/lib/poller")
-    assert default_data_dir(home | {"XDG_DATA_HOME": "/x"}, root=False) == Path("/x/poller")
-    assert default_data_dir(home | {"XDG_DATA_HOME": "x"}, root=False) == Path("/home/me/.local/share/poller")
-    assert default_data_dir({}, root=False) is None
+    assert default_data_dir({"STATE_DIRECTORY": "/var/lib/a:/var/lib/b"}, system=True) == Path("/var/lib/a")
+    assert default_data_dir(home, system=True) == Path("/var/lib/poller")
+    assert default_data_dir(home | {"XDG_DATA_HOME": "/x"}, system=False) == Path("/x/poller")
+    below_home = Path("/home/me/.local/share/poller")
+    assert default_data_dir(home | {"XDG_DATA_HOME": "x"}, system=False) == below_home
+    assert default_data_dir({}, system=False) is None
 
 
 def test_relative_paths_count_from_the_file_and_on_the_command_line_from_here(

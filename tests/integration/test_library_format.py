@@ -182,6 +182,9 @@ def test_the_owner_sees_what_the_journal_holds(house, wanted, code, capsys) -> N
 
 def test_the_owner_gets_a_table_records_or_a_list(house, capsys) -> None:
     house.configure()
+    (house.folder / "dumps").mkdir()
+    house.once()
+    capsys.readouterr()
     assert run([*STATUS, str(house.config)]) == 0
     assert "Nothing was heard of any vehicle yet" in capsys.readouterr().out
     house.take_in("plug_in_hybrid", "electric_charging")

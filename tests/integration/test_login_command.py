@@ -141,7 +141,9 @@ def test_a_source_that_is_not_there_is_a_usage_error(tmp_path):
 
 
 def test_before_the_first_login_the_status_names_it(tmp_path):
-    done = CliRunner().invoke(app, ["status", "--config", str(configured(tmp_path))])
+    config = str(configured(tmp_path))
+    assert CliRunner().invoke(app, ["once", "--config", config]).exit_code == 3
+    done = CliRunner().invoke(app, ["status", "--config", config])
     assert "refused: no login is stored\n    → run `poller login home`" in done.output
 
 

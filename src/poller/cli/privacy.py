@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import typer
 
 from poller.cli import options
-from poller.cli.speaking import load_and_log
+from poller.cli.speaking import load_and_log, socket_despite
 from poller.disclosure import report
 from poller.errors import ConfigError
 
@@ -35,13 +34,13 @@ def privacy(
 
 
 def _told(config: Path | None, overrides: Mapping[str, str]) -> Mapping[str, Any]:
-    from poller.web.control import ControlClient, find_socket
+    from poller.web.control import ControlClient
 
     try:
         loaded = load_and_log(config, overrides, warn=False)
     except ConfigError:
         # Secrets that only the service is given, say: the running one knows the whole.
-        door = find_socket(os.environ, None, system=True)
+        door = socket_despite(config, overrides)
         if door is None:
             raise
         return ControlClient(door).call("privacy")

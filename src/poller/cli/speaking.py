@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from poller.errors import ConfigError
+from poller.errors import ConfigError, PollerError
 from poller.runtime import log
-from poller.settings import Loaded, load
+from poller.settings import Loaded, data_dir_despite, load
+from poller.settings.places import SYSTEM_CONFIG, is_closed
 
-#: The configuration of the service; its daemon's socket lies in the service's runtime directory.
-_SYSTEM = Path("/etc/poller")
+#: Commands that only look.
+_LOOKS = frozenset({"status", "vehicles", "dead-letters-list"})
 
 
 def load_and_log(
@@ -44,15 +45,28 @@ def reach(
         # A look at how things stand need not repeat what `run` and `check` have said.
         loaded = load_and_log(config, overrides, warn=command == "once")
     except ConfigError:
-        # A member of the daemon's group need not be allowed to read its configuration.
-        path = find_socket(os.environ, None, system=True)
+        path = socket_despite(config, overrides)
         if path is None:
             raise
     else:
-        path = find_socket(os.environ, loaded.settings.data_dir, system=_of_service(loaded))
+        path = find_socket(os.environ, loaded.settings.data_dir, system=_of_service(loaded.path))
         if path is None:
+            _require_journal(loaded.settings.data_dir, command)
             return asyncio.run(_here(loaded, command, arguments or {}))
     return ControlClient(path).call(command, dict(arguments or {}))
+
+
+def socket_despite(config: Path | None, overrides: Mapping[str, str]) -> Path | None:
+    """The socket of a daemon whose configuration is refused now, or is not ours to read; None: there is none.
+
+    What it was started with still runs, and may tell what is wrong with the file.
+    """
+    from poller.web.control import find_socket
+
+    file, folder = data_dir_despite(config, overrides)
+    if folder is not None and is_closed(folder / "journal.db"):
+        folder = None  # that it is closed would hide what is wrong with the configuration
+    return find_socket(os.environ, folder, system=_of_service(file))
 
 
 def service_socket(config: Path | None, overrides: Mapping[str, str]) -> Path | None:
@@ -65,14 +79,24 @@ def service_socket(config: Path | None, overrides: Mapping[str, str]) -> Path | 
     try:
         loaded = load(config, overrides=overrides)
     except ConfigError:
-        return find_socket(os.environ, None, system=True)
+        return socket_despite(config, overrides)
     data_dir = loaded.settings.data_dir
-    path = find_socket(os.environ, data_dir, system=_of_service(loaded))
+    path = find_socket(os.environ, data_dir, system=_of_service(loaded.path))
     return None if path == data_dir / SOCKET_NAME else path
 
 
-def _of_service(loaded: Loaded) -> bool:
-    return loaded.path is None or loaded.path.is_relative_to(_SYSTEM)
+def _of_service(file: Path | None) -> bool:
+    return file is None or file.is_relative_to(SYSTEM_CONFIG.parent)
+
+
+def _require_journal(folder: Path, command: str) -> None:
+    """Who only looks makes no journal: an empty one would look as if all were lost."""
+    journal = folder / "journal.db"
+    if command in _LOOKS and not os.path.lexists(journal) and not is_closed(journal):
+        raise PollerError(
+            f"no journal yet at {journal}: the poller has not run",
+            hint="start it: `poller run`, or its service",
+        )
 
 
 async def _here(loaded: Loaded, command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

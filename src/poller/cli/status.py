@@ -17,8 +17,8 @@ from poller.cli.speaking import reach
 from poller.runtime.status import Failure, QuotaStatus, Silence, StreamStatus
 from poller.vehicle.display import ago, since, size, span
 from poller.vehicle.records import parse_time
-from poller.web.channels import quota_lines, silence_words, stream_lines
-from poller.web.readiness import ends_soon
+from poller.web.channels import login_refused, quota_lines, silence_words, stream_lines
+from poller.web.readiness import all_well, ends_soon
 
 #: Times to come within this are shown without their day.
 _SOON = timedelta(hours=12)
@@ -59,9 +59,11 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
             for silence in source["silences"]
         )
         failing |= bool(_configuration(report))
-        yield "Ready, but not everything works:" if failing else "All is well."
-    yield from (f"! {reason}" for reason in report["reasons"] if report["running"])
+        yield "Ready, but not everything works:" if failing else f"{all_well(len(report['alerts']))}."
+    yield from (f"! {reason}" for reason in _verdict(report))
     yield from (f"! {note}" for note in _configuration(report))
+    for alert in report["alerts"]:
+        yield f"alert {alert['severity']}: {alert['title']} ({_when(alert['raised_at'], now)})"
     for vehicle in report["vehicles"]:
         yield f"vehicle {vehicle['vehicle']}: {_vehicle(vehicle, now)}"
     for source in report["sources"]:
@@ -78,6 +80,11 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     yield from _journal(report["journal"])
 
 
+def _verdict(report: dict[str, Any]) -> list[str]:
+    """Why it is not ready, as far as it is said at the top."""
+    return report["reasons"] if report["running"] else []
+
+
 def _configuration(report: dict[str, Any]) -> list[str]:
     """What the file says and the daemon does not do yet."""
     return [note for note in report["notes"] if note.startswith("configuration: ")]
@@ -91,7 +98,10 @@ def _vehicle(vehicle: dict[str, Any], now: datetime) -> str:
 
 def _channels(source: dict[str, Any], now: datetime) -> Iterator[str]:
     """Login, quota and stream, a line each, where the source has them."""
-    if source["login_expires_at"]:
+    refused = login_refused(source["state"], [_read(Silence, raw) for raw in source["silences"]])
+    if source["login_expires_at"] and refused:
+        yield "  login: refused"
+    elif source["login_expires_at"]:
         ends = parse_time(source["login_expires_at"])
         renew = f": renew it with `poller login {source['name']}`" if ends_soon(ends, now) else ""
         yield f"  login: good for {span(since(now, ends))}{renew}"
@@ -107,7 +117,7 @@ def _silences(source: dict[str, Any], report: dict[str, Any], now: datetime) -> 
     """Why there is nothing new, unless a reason at the top has said it."""
     for raw in source["silences"]:
         silence: Silence = _read(Silence, raw)
-        if not any(silence.message in reason for reason in report["reasons"]):
+        if not any(silence.message in reason for reason in _verdict(report)):
             yield f"  {silence_words(silence, now)}"
             if silence.hint:
                 yield f"    → {silence.hint}"
@@ -117,7 +127,7 @@ def _trouble(station: dict[str, Any], report: dict[str, Any]) -> list[str]:
     """What fails now at a source or a sink, and the mend; nothing if a reason at the top has said it."""
     failure = station["failure"]
     well = station["up"] is not False if "up" in station else station["state"] in {"ok", "starting"}
-    told = [*report["reasons"], *(silence["message"] for silence in station.get("silences", ()))]
+    told = [*_verdict(report), *(silence["message"] for silence in station.get("silences", ()))]
     if well or failure is None or any(failure["message"] in words for words in told):
         return []
     return [f"  {text}" for text in (failure["message"], failure["hint"]) if text]

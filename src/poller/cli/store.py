@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from poller.cli import options
-from poller.cli.speaking import load_and_log, service_socket
+from poller.cli.speaking import load_and_log, service_socket, socket_despite
 from poller.errors import ConfigError, PollerError
 from poller.settings import Loaded
 from poller.vehicle.display import size
@@ -53,7 +53,7 @@ def backup(
 
 def _folder(config: Path | None, data_dir: Path | None) -> Path:
     """Where the journal lies; the configuration is not needed where it is known without."""
-    from poller.web.control import ControlClient, find_socket
+    from poller.web.control import ControlClient
 
     if data_dir is not None:
         return data_dir
@@ -61,7 +61,7 @@ def _folder(config: Path | None, data_dir: Path | None) -> Path:
         folder = load_and_log(config).settings.data_dir
     except ConfigError:
         # Secrets that only the service is given, say: the running one knows where it keeps its data.
-        door = find_socket(os.environ, None, system=True)
+        door = socket_despite(config, {})
         if door is None:
             raise
         return Path(ControlClient(door).call("status")["journal"]["path"]).parent

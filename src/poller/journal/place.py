@@ -20,6 +20,9 @@ _NETWORK: Final = frozenset(
 SUFFIXES: Final = ("", "-wal", "-shm")
 #: Between the name of a damaged journal and the time at which it was set aside.
 _CORRUPT: Final = ".corrupt-"
+#: Where services keep their data: of theirs nobody else becomes the owner.
+_OF_SERVICES: Final = Path("/var/lib")
+_SERVICE_HINT: Final = "run this with sudo, or start the service: its group can speak to it"
 
 
 def prepare_folder(folder: Path, mounts: Path = Path("/proc/mounts")) -> None:
@@ -29,9 +32,10 @@ def prepare_folder(folder: Path, mounts: Path = Path("/proc/mounts")) -> None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_folder(folder.parent)
     except OSError as error:
+        own = "choose another data_dir, or create it for this user"
         raise JournalError(
-            f"the data directory {folder} cannot be made: {error.strerror}",
-            hint="choose another data_dir, or create it for this user",
+            f"the data directory {folder} cannot be made or entered: {error.strerror}",
+            hint=_SERVICE_HINT if folder.is_relative_to(_OF_SERVICES) else own,
         ) from error
     _refuse_somebody_elses(folder)
     kind = filesystem_of(folder.resolve(), mounts)
@@ -47,9 +51,10 @@ def _refuse_somebody_elses(folder: Path) -> None:
     uid, gid = os.geteuid(), os.getegid()
     for path in (folder, folder / "poller.lock", folder / "journal.db"):
         if path.exists() and path.stat().st_uid != uid and not os.access(path, os.W_OK):
+            own = f"chown -R {uid}:{gid} {shlex.quote(str(folder))}, or choose another data_dir"
             raise JournalError(
                 f"{path} belongs to uid {path.stat().st_uid}, and uid {uid} may not write it",
-                hint=f"chown -R {uid}:{gid} {shlex.quote(str(folder))}, or choose another data_dir",
+                hint=_SERVICE_HINT if folder.is_relative_to(_OF_SERVICES) else own,
             )
 
 

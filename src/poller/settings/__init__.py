@@ -11,7 +11,7 @@
     loading     `load`: all of it in order
 """
 
-from poller.settings.loading import Loaded, load
+from poller.settings.loading import Loaded, data_dir_despite, load
 from poller.settings.tree import Settings
 
-__all__ = ["Loaded", "Settings", "load"]
+__all__ = ["Loaded", "Settings", "data_dir_despite", "load"]

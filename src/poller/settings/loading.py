@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from poller.errors import ConfigError
 from poller.settings.layers import Layers
 from poller.settings.places import (
+    SYSTEM_CONFIG,
     Found,
     default_data_dir,
     expand_home,
@@ -64,11 +66,11 @@ def load(
     cwd = Path.cwd() if cwd is None else cwd.absolute()
     found = find_file(config, environ, cwd)
     file = str(found.path) if found.path else NO_FILE
-    layers = Layers(_read(found.path) if found.path else {})
+    layers = Layers(_read(found.path, environ) if found.path else {})
     variables = Variables(environ, secret_folders(environ), config=found.path)
     warnings = _lay(layers, variables, overrides or {})
     base = found.path.parent if found.path else cwd
-    _lay_defaults(layers, environ, base, cwd)
+    _lay_defaults(layers, environ, found, cwd)
     try:
         settings, wrong = layers.settings(), []
     except ValidationError as error:
@@ -87,7 +89,7 @@ def _lines(problems: list[Problem], file: str) -> list[str]:
     return list(dict.fromkeys(problem.render(file) for problem in ranked))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8-sig"))
     except UnicodeDecodeError:
@@ -97,7 +99,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         reason = "is not valid TOML: a number is too long or lists are nested too deep"
     except PermissionError:
-        reason = unreadable(path)
+        reason = unreadable(path, environ)
     except OSError as error:
         reason = f"cannot be read: {error.strerror or 'the system refuses it'}"
     raise ConfigError([f"{path}: {reason}"])
@@ -127,11 +129,48 @@ def _lay_axiom_token(layers: Layers, given: Given | None) -> Iterator[str]:
         layers.lay(place, given.text, given.origin)
 
 
-def _lay_defaults(layers: Layers, environ: Mapping[str, str], base: Path, cwd: Path) -> None:
+def data_dir_despite(
+    config: Path | None,
+    overrides: Mapping[str, str],
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> tuple[Path | None, Path | None]:
+    """The file and the data directory of a configuration that `load` refuses, each None if nothing tells it.
+
+    Enough to find a daemon that runs on what stood there before.
+    """
+    environ = os.environ if environ is None else environ
+    cwd = Path.cwd() if cwd is None else cwd.absolute()
+    found = find_file(config, environ, cwd)
+    layers = Layers(_legible(found.path, environ) if found.path else {})
+    _lay(layers, Variables(environ, secret_folders(environ), config=found.path), overrides)
+    _lay_defaults(layers, environ, found, cwd)
+    folder = layers.tree.get("data_dir")
+    return found.path, Path(folder) if isinstance(folder, str) else None
+
+
+def _legible(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The document; of one that is not valid TOML, `data_dir` if that line is."""
+    try:
+        return _read(path, environ)
+    except ConfigError:
+        try:
+            text = path.read_text("utf-8-sig", errors="replace")
+            before_tables = re.split(r"(?m)^\s*\[", text, maxsplit=1)[0]
+            line = re.search(r"(?m)^\s*data_dir\s*=.*$", before_tables)
+            return tomllib.loads(line[0]) if line else {}
+        except (OSError, ValueError):
+            return {}
+
+
+def _lay_defaults(layers: Layers, environ: Mapping[str, str], found: Found, cwd: Path) -> None:
     """Defaults that depend on the machine, and the full path of data_dir."""
     tree = layers.tree
+    base = found.path.parent if found.path else cwd
     if tree.get("data_dir", "") == "":
-        chosen = default_data_dir(environ, root=os.geteuid() == 0)
+        # The service's own, whoever asks: another's would look as if everything were lost.
+        system = os.geteuid() == 0 or found.path == SYSTEM_CONFIG
+        chosen = default_data_dir(environ, system=system)
         if chosen is not None:
             tree["data_dir"] = str(cwd / chosen)
     elif isinstance(tree["data_dir"], str):

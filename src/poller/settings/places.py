@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
+import grp
 import os
 import re
 import shlex
+import stat
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +17,11 @@ from pathlib import Path
 
 _CONTAINER_SECRETS = Path("/run/secrets")
 _ETC = Path("/etc")
+#: The configuration of the machine's service, and where such a service keeps its data.
+SYSTEM_CONFIG = _ETC / "poller/config.toml"
+SYSTEM_DATA = Path("/var/lib/poller")
+#: Where the image says that its configuration lies.
+_CONTAINER_CONFIG = "/config/"
 _HAS_SOURCES = re.compile(r"(?m)^\s*\[?\s*[\"']?sources\b")
 
 
@@ -35,12 +43,28 @@ def find_file(config: Path | None, environ: Mapping[str, str], cwd: Path) -> Fou
     if named:
         return Found(cwd / expand_home(str(named), environ))
     here = cwd / "config.toml"
-    passed_over = here if here.is_file() and not _is_ours(here) else None
+    # Not Path.is_file, which fails in a folder that is closed to us.
+    passed_over = here if os.path.isfile(here) and not _is_ours(here) else None  # noqa: PTH113
     home = home_directory(environ)
-    others = ([home / ".config/poller/config.toml"] if home else []) + [_ETC / "poller/config.toml"]
+    others = ([home / ".config/poller/config.toml"] if home else []) + [SYSTEM_CONFIG]
     looked = (here, *others)
     path = next((path for path in looked if path != passed_over and os.path.lexists(path)), None)
+    if path is None and is_closed(SYSTEM_CONFIG) and not any(map(_is_source, environ)):
+        path = SYSTEM_CONFIG  # to be reported: "no configuration" would be wrong
     return Found(path, passed_over, looked)
+
+
+def _is_source(name: str) -> bool:
+    return name.startswith("POLLER_SOURCES__")
+
+
+def is_closed(path: Path) -> bool:
+    """Whether we may not even know if `path` is there."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno == errno.EACCES
+    return False
 
 
 def _is_ours(path: Path) -> bool:
@@ -69,8 +93,8 @@ def secret_folders(environ: Mapping[str, str]) -> list[Path]:
     return [_CONTAINER_SECRETS, *([Path(credentials)] if credentials else [])]
 
 
-def unreadable(path: Path, shown: str | None = None) -> str:
-    """Why this user may not read `path`, and the command that lets him: for one line of a message.
+def unreadable(path: Path, environ: Mapping[str, str], shown: str | None = None) -> str:
+    """Why this user may not read `path`, and what lets him: for one line of a message.
 
     `shown` stands for a path that must not be shown.
     """
@@ -78,19 +102,46 @@ def unreadable(path: Path, shown: str | None = None) -> str:
         (folder for folder in reversed(path.absolute().parents) if not os.access(folder, os.X_OK)), path
     )
     uid, gid = os.geteuid(), os.getegid()
+    name = shown or shlex.quote(str(shut))
     try:
-        mend = "chmod u+rX" if shut.stat().st_uid == uid else f"chown {uid}:{gid}"
+        if shut.stat().st_uid == uid:
+            mend = f"chmod u+rX {name}"
+        elif _in_container(path, environ) or shut.absolute().parent.stat().st_uid == uid:
+            mend = f"chown {uid}:{gid} {name}"
+        else:
+            mend = _way_in(shut.stat())
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return f"cannot be read by uid {uid}: {mend} {shown or shlex.quote(str(shut))}"
+    return f"cannot be read by uid {uid}: {mend}"
 
 
-def default_data_dir(environ: Mapping[str, str], *, root: bool) -> Path | None:
-    """``$STATE_DIRECTORY`` (systemd), for root /var/lib/poller, else below the home directory."""
+def _in_container(path: Path, environ: Mapping[str, str]) -> bool:
+    """Whether `path` is mounted into a container, so that it is for this one user."""
+    image = environ.get("POLLER_CONFIG", "").startswith(_CONTAINER_CONFIG)
+    return image or path.is_relative_to(_CONTAINER_SECRETS)
+
+
+def _way_in(shut: os.stat_result) -> str:
+    """How to read what belongs to somebody else, who shall keep it."""
+    needed = stat.S_IXGRP if stat.S_ISDIR(shut.st_mode) else stat.S_IRGRP
+    if not shut.st_mode & needed or shut.st_gid == 0:  # nobody shall join the group of root
+        return "run it with sudo"
+    try:
+        group = grp.getgrgid(shut.st_gid).gr_name
+    except KeyError:
+        return "run it with sudo"
+    return (
+        "run it with sudo, or join the group that owns it: "
+        f"`sudo usermod -aG {shlex.quote(group)} $USER`, then log in again"
+    )
+
+
+def default_data_dir(environ: Mapping[str, str], *, system: bool) -> Path | None:
+    """``$STATE_DIRECTORY`` (systemd), with `system` /var/lib/poller, else below the home directory."""
     if state := environ.get("STATE_DIRECTORY", "").split(":")[0]:
         return Path(state)
-    if root:
-        return Path("/var/lib/poller")
+    if system:
+        return SYSTEM_DATA
     data = environ.get("XDG_DATA_HOME", "")
     home = home_directory(environ)
     if data.startswith("/"):

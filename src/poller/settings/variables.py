@@ -42,9 +42,10 @@ class Variables:
         self.given: list[Given] = []
         self.axiom_token: Given | None = None
         self.problems: list[Problem] = []
+        self._environ = environ
         for folder in folders:
             self._take_folder(folder, config)
-        self._take_environment(environ)
+        self._take_environment()
         if token := environ.get(AXIOM_TOKEN):
             self.axiom_token = Given((), token, f"the variable {AXIOM_TOKEN}")
 
@@ -52,7 +53,7 @@ class Variables:
         try:
             files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
         except PermissionError:
-            self.problems.append(Problem((), unreadable(folder), "the folder of secret files"))
+            self.problems.append(Problem((), unreadable(folder, self._environ), "the folder of secret files"))
             return
         except OSError:
             return
@@ -60,7 +61,8 @@ class Variables:
             if config is None or not files[name].samefile(config):
                 self._take_file(_split(rest), files[name], f"the secret file {files[name]}")
 
-    def _take_environment(self, environ: Mapping[str, str]) -> None:
+    def _take_environment(self) -> None:
+        environ = self._environ
         ours = self._ours(environ, "the variable")
         for name, rest in ours:
             if rest.endswith(_FILE):
@@ -98,7 +100,7 @@ class Variables:
         except UnicodeDecodeError:
             reason = "cannot be read: it is not UTF-8 text"
         except PermissionError:
-            reason = unreadable(path, shown)
+            reason = unreadable(path, self._environ, shown)
         except OSError as error:
             reason = f"cannot be read: {error.strerror or 'the system refuses it'}"
         self.problems.append(Problem(place, reason, origin))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from poller.runtime.status import Condition, QuotaStatus, Silence, StreamStatus
@@ -62,6 +62,13 @@ def silence_words(silence: Silence, now: datetime) -> str:
     """Its title, for how long, and the source's own words; no time of day, which would want a time zone."""
     lasting = f", for {span(since(silence.since, now))}" if silence.since is not None else ""
     return f"{silence_title(silence)}{lasting}: {silence.message}"
+
+
+def login_refused(state: str, silences: Iterable[Silence]) -> bool:
+    """Whether a source's login is not taken, whatever time it has left; for one car more may be lacking."""
+    return state == "login_required" or any(
+        silence.condition == "refused" and not silence.vehicle for silence in silences
+    )
 
 
 def quota_lines(quota: QuotaStatus, now: datetime, when: When) -> Iterator[Line]:

@@ -200,6 +200,8 @@ def _not_allowed(path: Path) -> PollerError:
     door = path.parent if closed else path
     what = f"look into {door} for a running poller" if closed else f"talk to the running poller at {path}"
     hint = "run this as the poller's user or as root"
+    if closed and door.is_relative_to("/var/lib"):
+        hint = "run this with sudo, or start the service: its group can speak to it"
     with contextlib.suppress(OSError):
         known = door.stat()
         if known.st_mode & (stat.S_IXGRP if closed else stat.S_IWGRP):

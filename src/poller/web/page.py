@@ -26,11 +26,11 @@ from poller.vehicle.display import Display, ago, since, size, span
 from poller.web.assets import links
 from poller.web.base import Daemon
 from poller.web.card import card_of
-from poller.web.channels import quota_lines, silence_title, stream_lines
+from poller.web.channels import login_refused, quota_lines, silence_title, stream_lines
 from poller.web.counter import counter_of, wants_login
 from poller.web.known import Known, Tone
 from poller.web.logins import Login
-from poller.web.readiness import Problem, notes, problems, stumbling, unexplained
+from poller.web.readiness import Problem, all_well, notes, problems, stumbling, unexplained
 
 #: Seconds between two looks of an open page.
 _EVERY, _WHILE_LOGGING_IN = 10, 3
@@ -189,7 +189,9 @@ class Page:
         if source.stream is not None:
             lines += stream_lines(source.stream, now, when)
         if source.login_expires_at is not None:
-            lines.append(("login good for", span(since(now, source.login_expires_at))))
+            refused = login_refused(source.state, source.silences)
+            left = span(since(now, source.login_expires_at))
+            lines.append(("login", "refused") if refused else ("login good for", left))
         told = self._told(source.failure, now)
         if any(silence.message == told[0] for silence in source.silences):
             told = ("", "", "")
@@ -267,7 +269,7 @@ def headline(status: DaemonStatus) -> Headline:
     if not found:
         asked = max((s.last_success_at for s in status.sources if s.last_success_at), default=None)
         more = f"Last answer {ago(asked, status.now)}." if asked else ""
-        return Headline("good", "All is well", more, ())
+        return Headline("good", all_well(len(status.alerts)), more, ())
     if all(_only_starting(problem, status) for problem in found):
         return Headline("", "Starting", "Waiting for the first answers.", ())
     text = "One thing is wrong" if len(found) == 1 else f"{len(found)} things are wrong"

@@ -86,6 +86,13 @@ def unexplained(status: DaemonStatus) -> list[Problem]:
     ]
 
 
+def all_well(alerts: int) -> str:
+    """The verdict where the poller has no trouble; an alert is raised about a car, say."""
+    if not alerts:
+        return "All is well"
+    return f"All is well with the poller; {_count(alerts, 'alert')} {'is' if alerts == 1 else 'are'} raised"
+
+
 def ends_soon(ends: datetime | None, now: datetime) -> bool:
     """Whether a login that ends then is worth a note."""
     return ends is not None and since(now, ends) < DAEMON.login_days * DAY

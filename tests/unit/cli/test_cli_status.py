@@ -11,6 +11,7 @@ import pytest
 
 from poller.cli.status import lines
 from poller.runtime.status import (
+    AlertStatus,
     Condition,
     DaemonStatus,
     Failure,
@@ -57,6 +58,38 @@ def test_quota_stream_and_login_have_a_line_each():
 def test_a_login_is_to_be_renewed_from_four_days_on():
     short = replace(SOURCE, login_expires_at=NOW + timedelta(days=3))
     assert "  login: good for 3 days: renew it with `poller login home`" in told(short)
+
+
+@pytest.mark.parametrize(
+    "dead", [{"state": "login_required"}, {"silences": [Silence("refused", "not taken", "log in")]}]
+)
+def test_a_login_that_is_refused_is_not_called_good(dead):
+    text = told(replace(SOURCE, **dead))
+    assert "  login: refused" in text
+    assert not any("good for" in line for line in text)
+
+
+def test_what_one_car_is_refused_leaves_the_login_good():
+    text = told(replace(SOURCE, silences=[Silence("refused", "not yours", vehicle="0000001")]))
+    assert "  login: good for 14 days" in text
+
+
+def test_raised_alerts_are_listed_and_the_verdict_counts_them():
+    raised = AlertStatus("mini", "tyre", "", "warning", NOW - timedelta(hours=3), "Tyre low", "2.0 bar")
+    status = DaemonStatus("1", NOW, NOW, [SOURCE], alerts=[raised])
+    text = list(lines({"running": True, **status_json(StillDaemon(status))}))
+    assert text[:2] == [
+        "All is well with the poller; 1 alert is raised.",
+        "alert warning: Tyre low (3 h ago)",
+    ]
+
+
+def test_without_a_daemon_what_keeps_it_from_being_ready_stands_at_its_source():
+    source = replace(SOURCE, state="login_required", silences=[Silence("refused", "no scope", "tick it")])
+    report = {"running": True, **status_json(StillDaemon(DaemonStatus("1", NOW, NOW, [source])))}
+    report["reasons"] = ["source home: login required: no scope"]
+    assert "  refused: no scope" not in list(lines(report))
+    assert "  refused: no scope" in list(lines(report | {"running": False}))
 
 
 @pytest.mark.parametrize("condition", get_args(Condition))

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from poller.runtime.status import Condition, JournalStatus, QuotaStatus, Silence, StreamStatus
+from poller.runtime.status import AlertStatus, Condition, JournalStatus, QuotaStatus, Silence, StreamStatus
 from poller.web.channels import condition_words
 from poller.web.page import Page, headline
 
@@ -156,6 +156,22 @@ def test_last_failures_stay_after_a_success(stage):
     text = str(Text(page(stage, stage.status(recent_failures=failures))))
     assert "All is well" in text
     assert text.index("the newer") < text.index("the older")
+
+
+def test_a_raised_alert_is_counted_in_the_verdict(stage):
+    raised = AlertStatus("mini", "tyre", "", "warning", stage.ago(180), "Tyre low", "2.0 bar")
+    assert headline(stage.status()).text == "All is well"
+    assert headline(stage.status(alerts=[raised])).text == "All is well with the poller; 1 alert is raised"
+    assert headline(stage.status(alerts=[raised] * 2)).text.endswith("; 2 alerts are raised")
+
+
+def test_a_login_that_is_refused_is_not_called_good(stage):
+    source = stage.source(
+        login_expires_at=stage.ago(-60 * 24 * 9), silences=[Silence("refused", "not taken", "log in")]
+    )
+    text = str(Text(page(stage, stage.status(sources=[source]))))
+    assert "login refused" in text
+    assert "login good for" not in text
 
 
 def test_simulated_cars_are_called_so(stage):

@@ -179,8 +179,15 @@ class _Examiner:
         text = f"good for {left / timedelta(days=1):.0f} days, and renewed by itself"
         # It is refreshed every day: one that has so little left could not be for days.
         short = left < timedelta(days=DAEMON.login_days)
-        self._say("warn" if short else "ok", "login", text, self._parts.auth.login_hint if short else None)
         lacks = self._parts.auth.lacks(tokens)
+        silences = self._parts.channels.silences if self._parts.channels else ()
+        refused = next((one for one in silences if one.condition == "refused" and not one.vehicle), None)
+        if refused is not None and not lacks:
+            self._say("bad", "login", f"refused: {refused.message}", refused.hint or _AGAIN)
+        else:
+            self._say(
+                "warn" if short else "ok", "login", text, self._parts.auth.login_hint if short else None
+            )
         for lack in lacks:
             self._say("bad", "scopes", lack.message, lack.hint)
         if not lacks:

@@ -1,0 +1,85 @@
+"""How commands find the daemon, and what they leave alone where there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from poller.settings import data_dir_despite
+from poller.web.control import SOCKET_NAME, ControlServer
+
+DUMPS = '[sources.dumps]\ntype = "recorded"\ndirectory = "dumps"\n'
+BAD = {
+    "misspelt": 'data_dir = "data"\n[sources.dumps]\ntyp = "recorded"\n',
+    "no TOML": 'data_dir = "data"\n[sources.dumps\ntype = "recorded"\n',
+}
+
+
+async def poller(folder: Path, *arguments: str) -> tuple[int, str]:
+    """``poller ARGUMENTS`` in the folder: exit code, and all that it said."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "poller", *arguments),
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(30):
+        said, _ = await child.communicate()
+    return child.returncode or 0, said.decode()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["status"], ["alerts"], ["vehicle", "status"], ["dead-letters", "list"], ["check"], ["privacy"]],
+)
+async def test_looking_makes_no_journal(tmp_path, command) -> None:
+    """An empty one, in a place that is not the poller's, would look as if all were lost."""
+    (tmp_path / "config.toml").write_text('data_dir = "data"\n' + DUMPS)
+    code, said = await poller(tmp_path, *command)
+    if command not in (["check"], ["privacy"]):
+        assert (code, said.splitlines()[0]) == (
+            1,
+            f"poller: no journal yet at {tmp_path}/data/journal.db: the poller has not run",
+        )
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize("data_dir", [(), ("--data-dir", "data")])
+async def test_a_bad_file_does_not_hide_the_running_daemon(tmp_path, bad, data_dir) -> None:
+    """What it was started with still runs, and its status says that the file was refused."""
+    (tmp_path / "config.toml").write_text(bad if not data_dir else bad.partition("\n")[2])
+    (tmp_path / "data").mkdir()
+
+    async def status(_args: dict) -> dict:
+        return {"reasons": [], "running": True, "told": "by the daemon"}
+
+    control = ControlServer(tmp_path / "data" / SOCKET_NAME, {"status": status})
+    await control.start()
+    code, said = await poller(tmp_path, "status", "--json", *data_dir)
+    await control.stop()
+    assert (code, "by the daemon" in said) == (0, True), said
+    code, said = await poller(tmp_path, "status", *data_dir)
+    assert (code, "config.toml" in said) == (2, True), said
+
+
+def test_a_data_directory_is_read_from_what_is_legible(tmp_path) -> None:
+    config = tmp_path / "config.toml"
+    environ = {"HOME": "/home/me", "TZ": "UTC"}
+
+    def told(text: str, **more: str) -> Path | None:
+        config.write_text(text)
+        file, folder = data_dir_despite(config, {}, environ | more, tmp_path)
+        assert file == config
+        return folder
+
+    usual = told("[broken")
+    assert usual is not None
+    assert told('data_dir = "d"  # here\n[broken') == tmp_path / "d"
+    assert told("data_dir = broken\n") == usual
+    assert told('[sources.a]\ndata_dir = "of something else"\n[broken') == usual
+    assert told("[broken", POLLER_DATA_DIR="v") == tmp_path / "v"
+    assert told("data_dir = 7\n") is None
