@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any
 
+from poller.sources.library_json import DISTANCES, KM_PER_MILE, LITERS_PER_GALLON
 from poller.vehicle.display import Units
 
 Json = dict[str, Any]
-
-_KM_PER_MILE: Final = 1.609344
-_LITERS_PER_GALLON: Final = 3.785411784
-_DISTANCES: Final = (
-    ("range",),
-    ("currentMileage",),
-    ("electricChargingState", "range"),
-    ("combustionFuelLevel", "range"),
-)
 
 
 def length(units: Units) -> str:
@@ -31,12 +23,12 @@ def volume(units: Units) -> str:
 
 def distance(km: float, units: Units) -> float:
     """Kilometres in these units, as whole as BMW sends them."""
-    return km if units == "metric" else round(km / _KM_PER_MILE)
+    return km if units == "metric" else round(km / KM_PER_MILE)
 
 
 def fuel_amount(liters: float, units: Units) -> float:
     """Litres in these units."""
-    return round(liters / _LITERS_PER_GALLON) if units == "imperial" else liters
+    return round(liters / LITERS_PER_GALLON) if units == "imperial" else liters
 
 
 def as_sent(state: Json, units: Units) -> Json:
@@ -49,7 +41,7 @@ def as_shown(state: Json, units: Units) -> Json:
     if units == "metric":
         return state
     state = json.loads(json.dumps(state))
-    for *path, key in _DISTANCES:
+    for *path, key in DISTANCES:
         _convert(_table(state, *path), key, lambda km: distance(km, units))
     level = _table(state, "combustionFuelLevel")
     _convert(level, "remainingFuelLiters", lambda liters: fuel_amount(liters, units))

@@ -22,10 +22,10 @@ from poller.vehicle.snapshot import Snapshot
 #: Name of the body that holds one vehicle of the library.
 BODY: Final = "library"
 
-_KM_PER_MILE: Final = 1.609344
+KM_PER_MILE: Final = 1.609344
 #: US gallons: BMW's header said only "G", and those who showed these values took them for US ones.
-_LITERS_PER_GALLON: Final = 3.785411784
-_DISTANCES: Final = (
+LITERS_PER_GALLON: Final = 3.785411784
+DISTANCES: Final = (
     ("range",),
     ("currentMileage",),
     ("electricChargingState", "range"),
@@ -135,13 +135,13 @@ def _imperial(vehicle: Json) -> bool:
 def _metric(state: Json) -> Json:
     """`state` with kilometres and litres for miles and gallons."""
     state = json.loads(dumps(state))
-    for *path, key in _DISTANCES:
-        _scale(_table(state, *path), key, _KM_PER_MILE)
-    _scale(_table(state, "combustionFuelLevel"), "remainingFuelLiters", _LITERS_PER_GALLON)
+    for *path, key in DISTANCES:
+        _scale(_table(state, *path), key, KM_PER_MILE)
+    _scale(_table(state, "combustionFuelLevel"), "remainingFuelLiters", LITERS_PER_GALLON)
     services = state.get("requiredServices")
     for service in services if isinstance(services, list) else ():
         if isinstance(service, dict):
-            _scale(service, "mileage", _KM_PER_MILE)
+            _scale(service, "mileage", KM_PER_MILE)
     return state
 
 
