@@ -18,7 +18,7 @@ from poller.runtime.tls import shared_context
 
 #: Real seconds for the body of a reply.
 _BODY_WITHIN = 2.0
-_SECONDS = re.compile(r"\d{1,9}")
+_SECONDS = re.compile(r"\d{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,9 @@ class Poster:
         return bytes(body[: self._longest])
 
 
-def retry_after(reply: Reply, now: datetime, longest: float) -> datetime | None:
+def retry_after(headers: Mapping[str, str], now: datetime, longest: float) -> datetime | None:
     """`Retry-After`, in seconds or as a date, at most `longest` seconds ahead; None: absent or garbage."""
-    text = reply.headers.get("retry-after", "").strip()
+    text = headers.get("retry-after", "").strip()
     end = now + timedelta(seconds=longest)
     if _SECONDS.fullmatch(text):
         return now + timedelta(seconds=min(float(text), longest))

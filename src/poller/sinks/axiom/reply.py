@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from poller.errors import BatchRefused, SinkMisconfigured, SinkUnavailable
 from poller.runtime.redact import MASK, redact
 from poller.sinks.base import Settlement
+from poller.sinks.http import retry_after
 from poller.vehicle.records import parse_time
 
 #: A rate limit is counted by the minute: no reset is believed that lies further away, in seconds.
@@ -62,7 +62,9 @@ def settle(reply: Reply, times: Sequence[str], now: datetime) -> Settlement:
         case 408 | 425:
             raise SinkUnavailable(_message(reply), reason="timeout")
         case status if status >= 500:
-            raise SinkUnavailable(_message(reply), until=_retry_after(reply, now), reason="server")
+            raise SinkUnavailable(
+                _message(reply), until=retry_after(reply.headers, now, RATE_CAP), reason="server"
+            )
         case status:
             hint = _HINTS.get(status, "is url the address of an ingest endpoint?")
             raise SinkMisconfigured(_message(reply), hint=hint)
@@ -124,7 +126,7 @@ def _match(failures: Sequence[Mapping[str, Any]], times: Sequence[str]) -> dict[
 
 
 def _rate_reset(reply: Reply, now: datetime) -> datetime | None:
-    reset = _epoch(reply.headers.get("x-ratelimit-reset")) or _retry_after(reply, now)
+    reset = _epoch(reply.headers.get("x-ratelimit-reset")) or retry_after(reply.headers, now, RATE_CAP)
     if reset is None or reset <= now:
         return None
     return min(reset, now + timedelta(seconds=RATE_CAP))
@@ -134,19 +136,6 @@ def _quota_reset(reply: Reply, now: datetime) -> datetime:
     next_probe = now + timedelta(seconds=QUOTA_PROBE)
     reset = _epoch(reply.headers.get("x-ingestlimit-reset"))
     return min(reset, next_probe) if reset is not None and reset > now else next_probe
-
-
-def _retry_after(reply: Reply, now: datetime) -> datetime | None:
-    """`Retry-After`, in seconds or as a date; None if absent, past or garbage."""
-    text = reply.headers.get("retry-after", "")
-    if _EPOCH.fullmatch(text):
-        return now + timedelta(seconds=min(float(text), RATE_CAP))
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(moment, now + timedelta(seconds=RATE_CAP)) if moment > now else None
 
 
 def _epoch(text: str | None) -> datetime | None:

@@ -33,7 +33,7 @@ def refusal(reply: Reply, host: str, now: datetime) -> str | None:
     if status in _HINTS:
         raise SinkMisconfigured(words, hint=_HINTS[status])
     if status in _LATER or status >= 500:
-        until = retry_after(reply, now, LONGEST_WAIT)
+        until = retry_after(reply.headers, now, LONGEST_WAIT)
         reason = "rate_limited" if status == 429 else "timeout" if status == 408 else "server"
         raise SinkUnavailable(words, until=until, reason=reason)
     return words
