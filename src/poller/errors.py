@@ -14,6 +14,7 @@
         SinkUnavailable(until)   keep the batch, back off
         SinkMisconfigured        hold this sink, readiness red, others go on
         BatchRefused(sent)       send fewer at once; refused alone, a record is a dead letter
+      CommandRefused           a car was not told: it cannot, or the order makes no sense
       JournalError
         JournalFull              collecting goes on as the policy says, readiness red
         JournalLocked            another daemon owns the data directory
@@ -61,6 +62,10 @@ class Reasoned(PollerError):
         super().__init__(message, hint=hint)
         if reason is not None:
             self.reason = reason
+
+
+class CommandRefused(PollerError):
+    """The car was not told to do it."""
 
 
 class SourceError(Reasoned):
