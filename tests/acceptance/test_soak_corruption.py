@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fault_house import INTERVAL, House
@@ -20,6 +21,7 @@ from poller.journal.sqlite import SqliteJournal
 from poller.runtime.clock import SystemClock
 from poller.simulator.axiom import status, take_in
 from poller.testing.records import snapshot_number
+from poller.vehicle.records import rfc3339
 
 ROUNDS = 2
 SOAK_ROUNDS = 40
@@ -32,14 +34,23 @@ DAY = 86_400.0
 EARLIER = 120
 
 
+Subject = tuple[str, str, str]
+
+
+def subject(record: dict[str, Any]) -> Subject:
+    """What a record tells of; its id may have been damaged in the journal, which no checksum shows."""
+    return record["kind"], record["vehicle"], record["received_at"]
+
+
 class Life:
     """One data directory through several runs of the poller: what was acknowledged, and what Axiom got."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.journal = folder / "data" / "journal.db"
-        self.acknowledged: set[str] = set()
-        self.arrived: set[str] = set()
+        #: What each record tells of → its id, and the same of what Axiom got.
+        self.acknowledged: dict[Subject, str] = {}
+        self.arrived: dict[Subject, str] = {}
         self.events: list[str] = []
         self._runs = 0
 
@@ -54,8 +65,10 @@ class Life:
             await house.run(stack)
             yield house
             await house.settles()
-            self.arrived |= set(house.axiom.ids())
-            self.acknowledged |= set(house.files())
+            self.arrived |= {subject(event): event["id"] for event in house.axiom.events}
+            # First come, first known: taken back, one whose id was damaged is written again under that.
+            written = {subject(record): record["id"] for record in house.files().values()}
+            self.acknowledged = written | self.acknowledged
             self.events += [str(line["event"]) for line in house._new_lines()]
 
     async def grows(self, house: House) -> None:
@@ -64,7 +77,8 @@ class Life:
         for number in range(EARLIER):
             answer, record = snapshot_number(number)
             entries.append(Entry(answer=answer, records=[record]))
-            self.acknowledged.add(record.id)
+            of = (record.kind, house.app.rendering.slug(record.vin), rfc3339(record.received_at))
+            self.acknowledged[of] = record.id
         await asyncio.gather(*map(house.app.journal.append, entries))
         await house.passes(2 * INTERVAL)
         with contextlib.closing(sqlite3.connect(self.journal)) as db:
@@ -125,7 +139,8 @@ async def test_broken_rows_are_passed_over_and_named(tmp_path):
         letters = await house.app.journal.dead_letters("axiom")
         assert len(letters) == len(damages)
         assert all(letter.reason.startswith("unreadable in the journal: ") for letter in letters)
-        assert len(life.acknowledged | set(house.files())) == len(house.axiom.ids()) + len(damages)
+        known = set(life.acknowledged.values()) | set(house.files())
+        assert len(known) == len(house.axiom.ids()) + len(damages)
     assert life.events.count("record.unreadable") == len(damages)
     assert not life.aside
 
@@ -172,9 +187,15 @@ async def ends_well(life: Life) -> None:
             break
         assert run < 10, "one journal after another is set aside"
         told |= await take_back(life)
-    missing, lost = life.acknowledged - life.arrived - letters, sum(told.values())
-    # Where the id itself was damaged, a record arrives or is set aside as another: rows have no checksum.
-    renamed = len((life.arrived | letters) - life.acknowledged)
+    there = {*life.arrived.values(), *letters}
+    missing = {
+        identity
+        for of, identity in life.acknowledged.items()
+        if identity not in there and of not in life.arrived
+    }
+    lost = sum(told.values())
+    # Where id and time were damaged, a record arrives or is set aside as another.
+    renamed = len(there - set(life.acknowledged.values()))
     assert len(missing) <= lost + renamed, f"{len(missing)} lost, {lost} told, {renamed} under another id"
     assert not life.aside or "journal.set_aside" in life.events
 
