@@ -110,7 +110,7 @@ class Rounds:
     def status(self) -> SourceStatus:
         """How the source stands."""
         login = self._source.login_state()
-        channels = self._attended.channels() if self._attended else Channels()
+        channels = self._channels()
         return replace(
             self._status,
             login_expires_at=login.expires_at,
@@ -207,6 +207,8 @@ class Rounds:
                 return
 
     def _allowed(self) -> bool:
+        if self._backoff == BackOff():
+            return True  # as nearly always: nobody need look for a login
         backoff = replace(self._backoff, until=self._waits_until())
         return backoff.allows(self._clock.now(), self._source.login_state().version)
 
@@ -336,9 +338,12 @@ class Rounds:
         event = "login.required" if isinstance(error, LoginRequired) else "source.unavailable"
         self._logger.warning(event, reason=error.reason, error=error.message, hint=error.hint)
 
+    def _channels(self) -> Channels:
+        return self._attended.channels() if self._attended else Channels()
+
     def _log_silences(self) -> None:
         """Which of the five conditions have begun or ended since the last round."""
-        before, now = _named(self._silences), _named(self.status.silences)
+        before, now = _named(self._silences), _named(self._channels().silences)
         for key, silence in now.items():
             if key not in before:
                 level = self._logger.info if silence.condition == "car_quiet" else self._logger.warning

@@ -68,6 +68,8 @@ class HttpClient:
         self._who = who
         self._limits = limits
         self._client: httpx.AsyncClient | None = None
+        self._usual: dict[str, str] = {}
+        self._extensions = {"timeout": httpx.Timeout(limits.timeout).as_dict()}
 
     async def open(self) -> None:
         """Make the client; connects to nobody. Does nothing if open."""
@@ -75,6 +77,7 @@ class HttpClient:
             self._client = httpx.AsyncClient(
                 timeout=self._limits.timeout, follow_redirects=False, verify=shared_context()
             )
+            self._usual = dict(self._client.headers)
 
     async def close(self) -> None:
         """Let go of connections; may be called twice."""
@@ -115,12 +118,15 @@ class HttpClient:
 
     def _request(self, client: httpx.AsyncClient, call: Call) -> httpx.Request:
         try:
-            return client.build_request(
+            # As `client.build_request`, less its merging of addresses and headers: a third of its time.
+            return httpx.Request(
                 call.method,
                 _with(call.params, call.url),
-                headers=dict(call.headers),
+                headers=self._usual | {name.lower(): value for name, value in call.headers.items()},
+                cookies=client.cookies,
                 data=dict(call.form) if call.form is not None else None,
                 json=call.json,
+                extensions=self._extensions,
             )
         except (ValueError, httpx.InvalidURL) as error:
             words = f"{self._who} named an address or a token that cannot be used"
