@@ -12,9 +12,10 @@ WORKDIR /build
 
 # What we stand on changes seldom: a layer of its own. Every package is pinned and hashed, and installed from
 # outside, so that the image has no pip.
-# LOCK=requirements-notify.txt adds what `notify` sinks need; one package of that has no wheel for 32-bit machines.
+# LOCK=requirements-notify.txt adds what `notify` sinks need, LOCK=requirements-china.txt what a MyBMW account in
+# China needs; some packages of either have no wheel for 32-bit machines.
 ARG LOCK=requirements.txt
-COPY requirements.txt requirements-notify.txt requirements-build.txt ./
+COPY requirements.txt requirements-china.txt requirements-notify.txt requirements-build.txt ./
 RUN python3 -m venv /opt/builder \
  && python3 -m venv --without-pip /opt/poller \
  && /opt/builder/bin/python -m pip install --require-hashes -r requirements-build.txt \

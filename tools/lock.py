@@ -27,6 +27,7 @@ EVERYTHING = "requirements-dev.txt"
 LOCKS: dict[str, tuple[str, ...]] = {
     EVERYTHING: ("pyproject.toml", "--group", "dev"),
     "requirements.txt": ("pyproject.toml", "--constraint", EVERYTHING),
+    "requirements-china.txt": ("pyproject.toml", "--extra", "china", "--constraint", EVERYTHING),
     "requirements-notify.txt": ("pyproject.toml", "--extra", "notify", "--constraint", EVERYTHING),
     "requirements-system.txt": ("--group", "system", "--constraint", EVERYTHING),
     "requirements-build.txt": ("--group", "build", "--constraint", EVERYTHING),

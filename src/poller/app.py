@@ -74,6 +74,8 @@ class App:
         self.road = self._road(loaded)
         self.metrics.expose(self.status)
         self.running = False
+        #: Vehicles (VIN) that an order is under way to: one at a time.
+        self.ordered: set[str] = set()
         self.reload_failure: Failure | None = None
         self._needs_restart: tuple[str, ...] = ()
         self._started_at = self.clock.now()

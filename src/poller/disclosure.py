@@ -66,6 +66,7 @@ def disclosures(settings: Settings) -> list[Disclosure]:
     """Every part that tells somebody something, in the order of the configuration."""
     return [
         *(_source(name, table) for name, table in settings.sources.items()),
+        *(one for name, table in settings.sources.items() for one in _geocoder(name, table)),
         *(_sink(name, table, settings) for name, table in settings.sinks.items()),
         *_others(settings),
         _web(settings),
@@ -87,19 +88,24 @@ def _source(name: str, table: Any) -> Disclosure:
     return Disclosure(f"source {name} ({table.type})", to, sends, _credentials(table))
 
 
+def _geocoder(name: str, table: Any) -> Iterator[Disclosure]:
+    """Who looks up addresses, where a source has somebody for that."""
+    if address := getattr(table, "geocoder", None):
+        told = ("a street address, when you send one to a car; nothing else",)
+        yield Disclosure(f"geocoder of source {name}", (_shown(address),), told)
+
+
 def _mybmw(table: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    server = SERVERS.get(table.region)
-    own = _hosts(table)
-    if own:
-        to = own
-    elif server is None:
-        to = ()
-    else:
-        to = (_shown(server.host), "the login server that it names")
+    to = _hosts(table)
+    if not to:
+        to = (_shown(SERVERS[table.region].host),)
+        if table.region != "china":
+            to += ("the login server that it names",)
     return to, (
         "your login, and which cars are asked for (full VIN)",
         "a device string, made up at the first login",
         "the password: only when you run `poller login`",
+        "what you order a car to do, and where you say you are: only when you run `poller vehicle`",
     )
 
 

@@ -14,7 +14,9 @@
         SinkUnavailable(until)   keep the batch, back off
         SinkMisconfigured        hold this sink, readiness red, others go on
         BatchRefused(sent)       send fewer at once; refused alone, a record is a dead letter
-      CommandRefused           a car was not told: it cannot, or the order makes no sense
+      CommandRefused           a car was not told: it cannot do that, or not now
+        ArgumentRefused          the order itself makes no sense; exit 2
+      CommandFailed(state)     a car was told, and did not do it or did not say so in time
       JournalError
         JournalFull              collecting goes on as the policy says, readiness red
         JournalLocked            another daemon owns the data directory
@@ -66,6 +68,21 @@ class Reasoned(PollerError):
 
 class CommandRefused(PollerError):
     """The car was not told to do it."""
+
+
+class ArgumentRefused(CommandRefused):
+    """The order makes no sense."""
+
+    exit_code = 2
+
+
+class CommandFailed(PollerError):
+    """The car did not do it, or did not say so in time."""
+
+    def __init__(self, message: str | None = None, *, state: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        #: How far it got, a `vehicle.command.CommandState`.
+        self.state = state
 
 
 class SourceError(Reasoned):

@@ -11,7 +11,7 @@ from poller.sources.device import ByDevice, Code
 from poller.vehicle.records import Json, rfc3339
 from poller.web.logins import Logins
 
-_MEANS = ("captcha_token", "refresh_token")
+_MEANS = ("captcha_token", "refresh_token", "gcid")
 
 
 class LoginDesk:
@@ -22,10 +22,11 @@ class LoginDesk:
         self._logins = Logins(app, app.clock)
 
     async def begin(self, args: Mapping[str, Any]) -> Json:
-        """Begin one to ``source``, or log in at once with a ``captcha_token`` or a ``refresh_token``.
+        """Begin one to ``source``, or log in at once: with a ``captcha_token``, a ``refresh_token``
+        (and its ``gcid``), or nothing where no human is needed.
 
-        Gives what `standing` gives; or the state "asks", where one of these two is needed. Raises
-        PollerError.
+        Gives what `standing` gives; or the state "asks", where one of the first two is needed, or
+        "asks_gcid". Raises PollerError.
         """
         name = str(args["source"])
         source: Any = self._app.road.sources.get(name)
@@ -41,7 +42,9 @@ class LoginDesk:
             return await self.standing(args)
         if not hasattr(source, "login"):
             raise PollerError(f"source {name} ({source.kind}) needs no login")
-        if given:
+        if "refresh_token" in given and "gcid" not in given and source.needs_gcid:
+            return {"state": "asks_gcid"}
+        if given or source.captcha_page is None:
             return {"state": "done", "text": await source.login(**given)}
         password = getattr(self._app.loaded.settings.sources[name], "password", None)
         return {"state": "asks", "captcha_page": source.captcha_page, "has_password": password is not None}

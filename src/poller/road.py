@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,8 @@ class Road:
         self._sink_builders = sink_builders
         self.fleet = Fleet(clock.now)
         self._key = b""
+        self._used: Counter[str] = Counter()
+        self._closed = False
         self.timer = Timer(clock, on_jump)
         self.sources: dict[str, Source] = {}
         self.rounds: dict[str, Rounds] = {}
@@ -154,9 +157,26 @@ class Road:
         found = (getattr(sink, "registry", None) for sink in self.live.values())
         return [registry for registry in found if registry is not None]
 
+    @contextlib.asynccontextmanager
+    async def using(self, name: str) -> AsyncIterator[Source]:
+        """A source that stays open until the block ends, though a reload closes this road meanwhile."""
+        source = self.sources[name]
+        self._used[name] += 1
+        try:
+            yield source
+        finally:
+            self._used[name] -= 1
+            if self._closed and not self._used[name]:
+                await source.close()
+
     async def close(self, within: float = 3.0) -> None:
-        """Close all parts together; may be called twice. What does not end in time is left to itself."""
-        parts: list[Source | LiveSink | QueuedSink] = [*self.sources.values(), *self.live.values()]
+        """Close all parts together; may be called twice. What does not end in time is left to itself.
+
+        A source that is in use is closed when its user is done.
+        """
+        self._closed = True
+        unused = [source for name, source in self.sources.items() if not self._used[name]]
+        parts: list[Source | LiveSink | QueuedSink] = [*unused, *self.live.values()]
         closing = asyncio.gather(
             *(part.close() for part in [*parts, *self._queued.values()]), return_exceptions=True
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 #: Declared for a library that uses it where it is there: httpcore looks for it at every request.
 _FOR_OTHERS = {"sniffio"}
 #: Import name → the declared distribution that brings it, where the names differ.
-_BROUGHT_BY = {"pydantic_core": "pydantic", "markupsafe": "jinja2", "paho": "paho_mqtt"}
+_BROUGHT_BY = {"pydantic_core": "pydantic", "markupsafe": "jinja2", "paho": "paho_mqtt", "PIL": "pillow"}
 
 
 def _declared(root: Path) -> set[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 
 from poller.vehicle.alert import Alert, alert_record
 from poller.vehicle.answer import Answer
+from poller.vehicle.command import CommandState, Order, Outcome, Service, command_record
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import KINDS, Record, snapshot_record
 from poller.vehicle.snapshot import SnapshotBuilder
@@ -66,11 +68,28 @@ def test_the_example_is_a_record_as_it_leaves(blocks) -> None:
 
 def test_the_example_for_a_curious_sink_is_what_such_a_sink_gets(blocks) -> None:
     rendering = Rendering({}, location="none", vin="hash", key=b"this installation")
-    assert blocks[2] == rendering.render(example())
+    assert blocks[3] == rendering.render(example())
 
 
 def test_the_example_of_an_alert_is_what_a_sink_gets(blocks) -> None:
     assert blocks[1] == Rendering({VIN: "mini"}).render(told())
+
+
+def ordered() -> Record:
+    order = Order(VIN, "charging_settings", {"target_soc": 80})
+    outcome = Outcome(CommandState.ERROR, "The car said that it failed.")
+    at = datetime(2026, 11, 21, 14, 20, 3, 500000, tzinfo=UTC)
+    return command_record(order, "bmw", at, outcome=outcome, at=at + timedelta(seconds=11))
+
+
+def test_the_example_of_a_command_is_what_a_sink_gets(blocks) -> None:
+    assert blocks[2] == Rendering({VIN: "mini"}).render(ordered())
+
+
+def test_every_key_state_and_service_of_a_command_is_in_the_table(pages) -> None:
+    text = pages["docs/records.md"].text
+    assert [key for key in ordered().body if f"\n| `{key}` |" not in text] == []
+    assert [word for word in (*CommandState, *get_args(Service)) if f"`{word}`" not in text] == []
 
 
 def test_every_key_of_an_alert_is_in_the_table(pages) -> None:

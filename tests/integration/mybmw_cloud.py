@@ -15,7 +15,9 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Message, Receive, Scope, Send
 
+from poller.errors import RateLimited, SourceBlocked, SourceError, SourceUnavailable
 from poller.runtime.clock import Clock
+from poller.simulator import china_login as china
 from poller.simulator.cloud import FakeCloud
 from poller.simulator.faults import Fault
 from poller.simulator.garage import Garage, mapping
@@ -39,6 +41,13 @@ LIST = "/eadrax-vcs/v5/vehicle-list"
 PROFILE = "/eadrax-vcs/v5/vehicle-data/profile"
 STATE = "/eadrax-vcs/v4/vehicles/state"
 CHARGING = "/eadrax-crccs/v2/vehicles"
+
+CHINA_KEY = "/eadrax-coas/v1/cop/publickey"
+CHINA_PUZZLE = "/eadrax-coas/v2/cop/slider-captcha"
+CHINA_CHECK = "/eadrax-coas/v1/cop/check-captcha"
+CHINA_LOGIN = "/eadrax-coas/v2/login/pwd"
+CHINA_TOKEN = "/eadrax-coas/v2/oauth/token"
+CHINA_STEPS = (CHINA_KEY, CHINA_PUZZLE, CHINA_CHECK, CHINA_LOGIN)
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,11 @@ class Request:
     headers: Mapping[str, str]
     query: Mapping[str, str]
     form: Mapping[str, str]
+    body: bytes = b""
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
 
 
 class WatchedCloud:
@@ -145,6 +159,7 @@ class WatchedCloud:
             {key.decode(): value.decode() for key, value in scope["headers"]},
             dict(parse_qsl(scope["query_string"].decode())),
             dict(parse_qsl(body.decode())),
+            body,
         )
         self.requests.append(request)
         self.on_request(request)
@@ -213,9 +228,11 @@ def context(directory: Path, clock: Clock, memory: Memory | None = None, zone: A
 
 
 def settings(base_url: str | None, **more: Any) -> MyBmwSettings:
-    """The simulated account's."""
+    """The simulated account's of the region."""
+    in_china = more.get("region") == "china"
+    user, password = (china.USER, china.PASSWORD) if in_china else (USER, PASSWORD)
     return MyBmwSettings.model_validate(
-        {"type": "mybmw", "username": USER, "password": PASSWORD, "base_url": base_url, **more}
+        {"type": "mybmw", "username": user, "password": password, "base_url": base_url, **more}
     )
 
 
@@ -229,11 +246,24 @@ class Stage:
     clock: Any
     memory: DictMemory
     zone: Any = UTC
+    region: str = "rest_of_world"
     sources: list[MyBmwSource] = field(default_factory=list)
 
     @property
     def cloud(self) -> FakeCloud:
         return self.watched.cloud
+
+    @property
+    def token_path(self) -> str:
+        """Where the region's tokens are refreshed."""
+        return CHINA_TOKEN if self.region == "china" else TOKEN
+
+    @property
+    def known(self) -> dict[str, str]:
+        """The login that the region's simulated account begins with, as `MyBmwSource.login` takes it."""
+        if self.region == "china":
+            return {"refresh_token": china.REFRESH_TOKEN, "gcid": china.GCID}
+        return {"refresh_token": REFRESH_TOKEN}
 
     async def source(
         self, *, limits: Limits | None = None, directory: Path | None = None, **more: Any
@@ -241,7 +271,7 @@ class Stage:
         """An opened source; closed with the stage."""
         made = MyBmwSource(
             "bmw",
-            settings(self.url, **more),
+            settings(self.url, **{"region": self.region, **more}),
             context(directory or self.directory, self.clock, self.memory, self.zone),
             limits=limits or Limits(timeout=5.0),
         )
@@ -252,9 +282,13 @@ class Stage:
     async def logged_in(self, **more: Any) -> MyBmwSource:
         """A source that took over a refresh token; nothing is counted yet."""
         source = await self.source(**more)
-        await source.login(refresh_token=REFRESH_TOKEN)
+        await source.login(**self.known)
         self.watched.counts()
         return source
+
+    async def log_in_again(self, source: MyBmwSource) -> None:
+        """By password, as a human would."""
+        await source.login(captcha_token=None if self.region == "china" else "P1_once")
 
 
 @asynccontextmanager
@@ -264,15 +298,37 @@ async def stage(
     *,
     clock: Any = None,
     lifetime: float = 3600.0,
+    region: str = "rest_of_world",
 ) -> AsyncIterator[Stage]:
     """The simulator with one electric and one combustion car of our own, unless told otherwise."""
     clock = clock or HastyClock()
     cars = garage or CaseGarage([case("electric_charging"), case("combustion_mini_open")])
     watched = WatchedCloud(cars, clock, lifetime)
     async with serve(watched) as url:
-        set_up = Stage(watched, url, directory, clock, DictMemory())
+        set_up = Stage(watched, url, directory, clock, DictMemory(), region=region)
         try:
             yield set_up
         finally:
             for source in set_up.sources:
                 await source.close()
+
+
+def stored(road: Stage) -> dict[str, str]:
+    """The login on disk."""
+    (path,) = (road.directory / "accounts").glob("*.json")
+    return json.loads(path.read_text())
+
+
+#: Answers of a login server that say nothing about the login.
+COULD_NOT_ASK: list[tuple[int, str, type[SourceError]]] = [
+    (429, '{"message": "Rate limit is exceeded. Try again in 2 seconds."}', RateLimited),
+    (403, '{"message": "Out of call volume quota. Quota will be replenished in 02:12:20."}', RateLimited),
+    (489, "Blocked", SourceBlocked),
+    (500, "INTERNAL SERVER ERROR", SourceUnavailable),
+    (503, "", SourceUnavailable),
+    (403, "forbidden", SourceUnavailable),
+    (404, "", SourceUnavailable),
+    (200, "<html>", SourceUnavailable),
+    (200, "{}", SourceUnavailable),
+    (301, "", SourceUnavailable),
+]

@@ -122,6 +122,26 @@ def test_an_unknown_vehicle_is_a_usage_error_that_names_those_there_are(capsys) 
     assert "0lib005" in out.err
 
 
+def test_a_name_that_two_cars_have_is_a_usage_error_that_names_both(capsys, tmp_path) -> None:
+    dump = next(car for car in OWN if car.name == "plug_in_hybrid").expected
+    other = {**dump, "vin": "WBA00000000LIB999"}
+    (tmp_path / "dump.json").write_text(json.dumps([dump, other]))
+    assert run([*LIBRARY_TOO, "--answers", str(tmp_path), "-v", "555e"]) == 2
+    err = capsys.readouterr().err
+    assert "several vehicles are 555e" in err
+    assert "0lib005, 0lib999" in err
+    assert run([*LIBRARY_TOO, "--answers", str(tmp_path), "-v", "0lib999"]) == 0
+
+
+def test_the_librarys_json_without_data_is_told_so(capsys, tmp_path) -> None:
+    """As our own files hold it that were made from CarData."""
+    car = next(car for car in OWN if car.name == "plug_in_hybrid")
+    keys = {name: value for name, value in car.expected.items() if name != "data"}
+    (tmp_path / "car.json").write_text(json.dumps(keys))
+    assert run([*LIBRARY_TOO, "--answers", str(tmp_path)]) == 2
+    assert "car.json: it is bimmerconnected's JSON without BMW's `data`" in capsys.readouterr().err
+
+
 def test_a_folder_without_answers_is_a_usage_error(capsys, tmp_path) -> None:
     (tmp_path / "notes.json").write_text("[1]")
     assert run([*LIBRARY_TOO, "--answers", str(tmp_path)]) == 2

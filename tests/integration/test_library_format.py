@@ -162,7 +162,8 @@ def test_the_owners_units_are_the_older_releases(house) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "code"), [("own", 0), ("OWN", 0), ("wba00000000lib005", 0), ("0LIB001", 0), ("x", 2)]
+    ("wanted", "code"),
+    [("own", 0), ("OWN", 0), ("wba00000000lib005", 0), ("0lib005", 0), ("0LIB001", 0), ("x", 2)],
 )
 def test_the_owner_sees_what_the_journal_holds(house, wanted, code, capsys) -> None:
     house.configure()

@@ -110,6 +110,13 @@ def test_a_server_on_this_machine_is_said_to_be_here(told) -> None:
     assert told(text)["source bmw"].to == ("127.0.0.1:9999 (this machine)",)
 
 
+def test_who_looks_addresses_up_is_named_and_can_be_nobody(told) -> None:
+    assert told()["geocoder of source bmw"].to == ("nominatim.openstreetmap.org",)
+    assert "geocoder of source bmw" not in told(
+        CONFIG.replace('type = "mybmw"', 'type = "mybmw"\ngeocoder = ""')
+    )
+
+
 def test_it_fits_a_terminal_and_shows_no_secret(tmp_path, told) -> None:
     told()
     text = list(lines(report(load(tmp_path / "config.toml", environ={"TZ": "UTC"}))))

@@ -11,11 +11,9 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from poller.errors import ConfigError, MalformedAnswer
-from poller.library.answers import heard
+from poller.library.folder import answers_in, vehicle_in
 from poller.library.keys import vehicle_json
-from poller.library.understand import vehicle_of
 from poller.settings.places import system_zone
-from poller.sources.captured import Capture, captures, named, read
 from poller.sources.library_json import understand
 from poller.sources.mybmw.regions import CODES
 from poller.sources.mybmw.settings import Region
@@ -24,8 +22,8 @@ from poller.vehicle.display import Units
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import Json, rfc3339, snapshot_record
 
-#: What the answers' source is called.
-SOURCE: Final = "answers"
+#: So many files that cannot be used, where none can.
+_SHOWN: Final = 3
 
 
 def report_on(folder: Path, *, at: datetime | None, region: Region, units: Units | None) -> Json:
@@ -50,6 +48,7 @@ class _Reader:
 
     def __init__(self, folder: Path, *, at: datetime | None, region: str, units: Units) -> None:
         self.problems: list[str] = []
+        self._passed_over: list[str] = []
         self.zone: tzinfo = local_zone()
         self._folder = folder
         self._at = at
@@ -59,48 +58,41 @@ class _Reader:
 
     def vehicles(self) -> list[Json]:
         """Of each vehicle its names, record and library keys. Raises ConfigError if there is none."""
-        newest: dict[str, Answer] = {}
+        newest: dict[tuple[str, str], Answer] = {}
         for answer in self._answers():
-            held = newest.get(answer.vin)
+            whose = answer.vin, answer.source
+            held = newest.get(whose)
             if held is None or answer.received_at >= held.received_at:
-                newest[answer.vin] = answer
+                newest[whose] = answer
         shown = [one for answer in newest.values() for one in self._shown(answer)]
         if not shown and not self.problems:
             hint = "files named as bimmerconnected's fingerprint names them, or dumps of its JSON"
-            raise ConfigError([f"{self._folder} holds no captured answers"], hint=hint)
+            first = self._passed_over[:_SHOWN]
+            raise ConfigError([f"{self._folder} holds no captured answers", *first], hint=hint)
         return shown
 
     def _answers(self) -> Iterator[Answer]:
         try:
-            for capture in captures(self._folder):
-                yield from self._in_capture(capture)
+            for one in answers_in(self._folder, otherwise=self._at or self._now):
+                if isinstance(one, Answer):
+                    yield one
+                elif one.promised:
+                    self.problems.append(one.error.message)
+                else:
+                    self._passed_over.append(one.error.message)
         except OSError as error:
             raise ConfigError([f"{self._folder} cannot be read: {error.strerror}"]) from error
 
-    def _in_capture(self, capture: Capture) -> Iterator[Answer]:
-        try:
-            found = read(capture, (), otherwise=self._at or self._now)
-        except MalformedAnswer as error:
-            found = [error]
-        except OSError as error:
-            found = [named(capture, MalformedAnswer(f"it cannot be read: {error.strerror}"))]
-        for one in found:
-            if not isinstance(one, MalformedAnswer):
-                yield Answer(SOURCE, "recorded", one.vin, one.received_at, one.bodies)
-            elif capture.vin is not None:
-                # Any other JSON file may lie in a folder; this one says by its name what it should be.
-                self.problems.append(one.message)
-
     def _shown(self, answer: Answer) -> Iterator[Json]:
         try:
-            said = heard(answer, zone=self.zone, at=self._at, region=self._region, units=self._units)
+            vehicle = vehicle_in(answer, at=self._at, region=self._region, zone=self.zone, units=self._units)
             answer = replace(answer, received_at=self._at or answer.received_at)
             snapshot = understand(answer, self.zone)
         except MalformedAnswer as error:
             self.problems.append(f"{answer.vin[-7:]}: {error.message}")
             return
         record = Rendering({}).render(snapshot_record(snapshot, answer))
-        yield {"vehicle": record["vehicle"], "record": record, "library": vehicle_json(vehicle_of(said))}
+        yield {"vehicle": record["vehicle"], "record": record, "library": vehicle_json(vehicle)}
 
 
 def local_zone() -> tzinfo:

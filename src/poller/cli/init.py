@@ -101,7 +101,7 @@ def _ask_cardata() -> dict[str, Any]:
 def _ask_mybmw(later: list[str]) -> dict[str, Any]:
     table = {
         "type": "mybmw",
-        "username": _ask_text("User name (e-mail address)"),
+        "username": _ask_text("User name (e-mail address; in China 86 and the phone number)"),
         "region": _ask_choice("Region", get_args(Region)),
     }
     return table | _ask_secret(

@@ -42,7 +42,7 @@ def login(
     """Log in to a source; a running daemon takes it up.
 
     cardata shows a code and an address (as a QR code too), and waits until you have allowed it there.
-    mybmw asks for a solved captcha, or takes one of the options.
+    mybmw asks for a solved captcha, or takes one of the options; in China it asks for nothing.
     """
     # What is logged on the way is said here in words.
     overrides = options.overrides(data_dir, "error")
@@ -76,18 +76,22 @@ async def login_to(
     refresh_token: str | None = None,
     take_over: Path | None = None,
 ) -> str:
-    """Log in by a code, with what is given, or ask for a captcha; gives what to print. Raises PollerError."""
+    """Log in by a code, with what is given, or ask for what is missing; gives what to print.
+
+    Raises PollerError.
+    """
     clock = SystemClock()
     source = _source(loaded, name, clock)
     await source.open()
     try:
         if isinstance(source, ByDevice):
             return await _by_device(source, name, clock)
-        if not (captcha_token or refresh_token or take_over):
+        gcid = _ask_for_gcid() if refresh_token and source.needs_gcid else None
+        if source.captcha_page is not None and not (captcha_token or refresh_token or take_over):
             password = getattr(loaded.settings.sources[name], "password", None)
             captcha_token = _ask_for_captcha(source.captcha_page, name, has_password=password is not None)
         done: str = await source.login(
-            captcha_token=captcha_token, refresh_token=refresh_token, takeover=take_over
+            captcha_token=captcha_token, refresh_token=refresh_token, gcid=gcid, takeover=take_over
         )
         return done
     finally:
@@ -103,7 +107,9 @@ async def login_at(
     clock = SystemClock()
     desk = Desk(ControlClient(door), name, clock)
     standing = await desk.begin(captcha_token=captcha_token, refresh_token=refresh_token)
-    if standing["state"] == "asks":
+    if standing["state"] == "asks_gcid":
+        standing = await desk.begin(refresh_token=refresh_token, gcid=_ask_for_gcid())
+    elif standing["state"] == "asks":
         page, has_password = str(standing["captcha_page"]), bool(standing["has_password"])
         standing = await desk.begin(captcha_token=_ask_for_captcha(page, name, has_password=has_password))
     return str(standing["text"]) if standing["state"] == "done" else await _by_device(desk, name, clock)
@@ -182,6 +188,13 @@ class _Prompt:
 
 def _asked_for(refresh_token: bool) -> str | None:  # noqa: FBT001 - the flag, as it was given
     return typer.prompt("Refresh token", hide_input=True) if refresh_token else None
+
+
+def _ask_for_gcid() -> str:
+    typer.echo("In China a refresh token works only with its account's gcid; the program that holds the one")
+    typer.echo("has the other, bimmer_connected in ~/.bimmer_connected.json.")
+    gcid: str = typer.prompt("gcid", hide_input=True)
+    return gcid.strip()
 
 
 def _ask_for_captcha(page: str, name: str, *, has_password: bool) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 
 import typer
+from typer.core import TyperGroup
 
 from poller import __version__
 from poller.cli import (
@@ -84,10 +86,19 @@ app.command()(store.salvage)
 app.command()(privacy.privacy)
 
 
+@functools.cache
+def _command() -> TyperGroup:
+    """Of all commands. Typer would read every signature anew at each call: most of a short one's time."""
+    command = typer.main.get_command(app)
+    if not isinstance(command, TyperGroup):
+        raise TypeError("there is more than one command")
+    return command
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command and give its exit code: 0 good, 1 failed, 2 usage, 3 a human must log in."""
     try:
-        app(list(arguments))
+        _command()(list(arguments))
     except PollerError as error:
         print_error(error)
         return error.exit_code

@@ -34,6 +34,15 @@ MyBMW: `poller login` takes
   password        {password}
   refresh token   {token}
   captcha token   any text, each once
+With region = "china" it takes
+  user            {china_user}
+  password        {china_password}
+  refresh token   {china_token}
+  gcid            {china_gcid}
+"""
+_REMOTE = """\
+Remote services (`poller vehicle …`) are answered, and cars that move obey them.
+What was ordered: {url}/_sim/state
 """
 _CARDATA_INIT = """\
 A configuration for it: poller init --simulated {url}{prefix} {stream}
@@ -184,16 +193,18 @@ def _garage(told: Scenario, answers: Path | None, cars: str | None, seed: int | 
 
 
 def _announce(url: str, stream: str, story: Sequence[str], *, automatic: bool) -> None:
+    from poller.simulator import china_login as china
     from poller.simulator.cardata.cloud import PREFIX
     from poller.simulator.cardata.login import CLIENT_ID
     from poller.simulator.login import PASSWORD, REFRESH_TOKEN, USER
 
     values = {
         "url": url, "stream": stream, "prefix": PREFIX, "client": CLIENT_ID, "user": USER,
-        "password": PASSWORD, "token": REFRESH_TOKEN,
+        "password": PASSWORD, "token": REFRESH_TOKEN, "china_user": china.USER,
+        "china_password": china.PASSWORD, "china_token": china.REFRESH_TOKEN, "china_gcid": china.GCID,
         "automatic": ", or wait: it allows by itself" if automatic else ' and press "Allow"',
     }  # fmt: skip
-    logins = (_CARDATA_LOGIN, _MYBMW_LOGIN, _CARDATA_INIT) if stream else (_MYBMW_LOGIN,)
+    logins = (_CARDATA_LOGIN, _MYBMW_LOGIN, _REMOTE, _CARDATA_INIT) if stream else (_MYBMW_LOGIN, _REMOTE)
     tables = (_CARDATA_TABLE, _MYBMW_TABLE) if stream else (_MYBMW_TABLE,)
     which = "Or in a config.toml of your own, one of them or both:\n" if stream else "For config.toml:\n"
     typer.echo("\n".join(part.format(**values) for part in (_ADDRESS, *logins, which, *tables)))

@@ -15,7 +15,7 @@ from poller.settings import Loaded, data_dir_despite, load
 from poller.settings.places import SYSTEM_CONFIG, is_closed
 
 #: Commands that only look.
-_LOOKS = frozenset({"status", "vehicles", "dead-letters-list"})
+_LOOKS = frozenset({"status", "vehicles", "dead-letters-list", "fingerprint"})
 
 
 def load_and_log(

@@ -31,13 +31,14 @@ def _candidates(db: sqlite3.Connection, dictionaries: Dictionaries, record: Reco
     where = (day_of(received), record.vin, record.source, received)
     for kind, numbers in db.execute(SQL["answers_at"], where).fetchall():
         try:
-            bodies = dict(_body(db, dictionaries, number) for number in json.loads(numbers))
+            bodies = dict(body(db, dictionaries, number) for number in json.loads(numbers))
         except (Unreadable, ValueError, TypeError):
             continue
         yield Answer(record.source, kind, record.vin, record.received_at, bodies)
 
 
-def _body(db: sqlite3.Connection, dictionaries: Dictionaries, number: int) -> tuple[str, bytes]:
+def body(db: sqlite3.Connection, dictionaries: Dictionaries, number: int) -> tuple[str, bytes]:
+    """Name and content of a body. Raises Unreadable."""
     row = db.execute(SQL["body_get"], (number,)).fetchone()
     if row is None:
         raise Unreadable("a body is lost")

@@ -21,6 +21,10 @@ Json = dict[str, Any]
 
 #: Capabilities of which one must be true for the library to ask for charging settings.
 _CHARGING: Final = ("isChargingPlanSupported", "isChargingSettingsEnabled")
+#: Members of the library's ``data``.
+_KNOWN: Final = {
+    "state", "capabilities", "attributes", "charging_settings", "vin", "fetched_at", "is_metric",
+}  # fmt: skip
 REGIONS: Final = ("row", "na", "cn")
 #: BMW nests six deep.
 _LEVELS: Final = 50
@@ -31,9 +35,11 @@ class Heard:
     """BMW's own objects about one vehicle, and where and when they were had.
 
     `state` is in `units`, `sent` the same as ``data`` shows it (see `units.as_sent`).
-    `charging_settings` is None where the library would not have asked, ``{}`` where nothing came.
+    `charging_settings` is None where the library would not have asked, ``{}`` where nothing came; an
+    empty list or a text where that is what came.
     `fetched_at` is aware, in whole seconds; `zone` the owner's; `region` row, na or cn;
     `found`: what the vehicle finder answered, if it is newer than the car's own report.
+    `others`: what BMW may say one day beside state and capabilities.
     """
 
     vin: str
@@ -41,12 +47,13 @@ class Heard:
     fetched_at: datetime
     attributes: Json = field(default_factory=dict)
     capabilities: Json = field(default_factory=dict)
-    charging_settings: Json | None = None
+    charging_settings: Any = None
     zone: tzinfo = UTC
     region: str = "row"
     units: Units = "metric"
     sent: Json = field(default_factory=dict)
     found: Found | None = None
+    others: Json = field(default_factory=dict)
 
     @property
     def drive_train(self) -> DriveTrainType:
@@ -83,22 +90,23 @@ def heard(
         fetched_at=moment.astimezone(UTC).replace(microsecond=0),
         attributes=_attributes(_object(data.get("attributes"))),
         capabilities=capabilities,
-        charging_settings=_charging(capabilities, data.get("charging_settings")),
+        charging_settings=data["charging_settings"] if _is_asked(capabilities) else None,
         zone=zone,
         region=region,
         units=units,
         sent=as_sent(state, units),
         found=found_in(answer.bodies, state),
+        others={name: value for name, value in data.items() if name not in _KNOWN},
     )
 
 
 def _from_bmw(answer: Answer) -> Json:
     whole = _object(_read(answer.bodies.get("state")))
     return {
-        "state": whole.get("state"),
-        "capabilities": whole.get("capabilities"),
+        **whole,
+        "fetched_at": None,
         "attributes": _read(answer.bodies.get("profile")),
-        "charging_settings": _read(answer.bodies.get("charging_settings")),
+        "charging_settings": _read(answer.bodies.get("charging_settings"), otherwise={}),
     }
 
 
@@ -106,7 +114,8 @@ def _in_library(answer: Answer, region: str) -> tuple[Json, str]:
     vehicle = next(iter(read_vehicles(answer.bodies[BODY])), {})
     own = _object(vehicle.get("vehicle_location")).get("account_region")
     # Read once more for numbers that are too long.
-    return _loads(dumps(metric_data(vehicle))), own if own in REGIONS else region
+    data = _loads(dumps({"charging_settings": {}, **metric_data(vehicle)}))
+    return data, own if own in REGIONS else region
 
 
 def _attributes(profile: Json) -> Json:
@@ -117,9 +126,8 @@ def _attributes(profile: Json) -> Json:
     return attributes
 
 
-def _charging(capabilities: Json, details: Any) -> Json | None:
-    asked = any(capabilities.get(name) for name in _CHARGING)
-    return _object(details) if asked else None
+def _is_asked(capabilities: Json) -> bool:
+    return any(capabilities.get(name) for name in _CHARGING)
 
 
 def _require_writable(data: Json) -> None:
@@ -134,12 +142,12 @@ def _is_deep(value: Any, levels: int) -> bool:
     return not levels or any(_is_deep(item, levels - 1) for item in inner)
 
 
-def _read(body: bytes | None) -> Any:
-    """A body as JSON; None if it is not there or not JSON."""
+def _read(body: bytes | None, otherwise: Any = None) -> Any:
+    """A body as JSON, or `otherwise` if it is not there or not JSON."""
     try:
-        return None if body is None else _loads(body)
+        return otherwise if body is None else _loads(body)
     except (ValueError, RecursionError):
-        return None
+        return otherwise
 
 
 def _loads(text: str | bytes) -> Any:

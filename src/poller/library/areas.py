@@ -7,6 +7,7 @@ would stop at altogether (a null where a word belongs, a position beyond the pol
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -26,6 +27,7 @@ from poller.library.model import (
     Tire,
     Tires,
     VehicleLocation,
+    told,
 )
 from poller.library.times import monday, parsed
 from poller.library.units import length, volume
@@ -62,7 +64,10 @@ def area(read: Callable[[Heard], Area], said: Heard, default: Area) -> Area:
 
 def timestamp(said: Heard) -> datetime | None:
     """When BMW's server fetched the state, to the second."""
-    times = [parsed(part.get("lastFetched")) for part in (said.state, said.attributes)]
+    times = []
+    for part in (said.state, said.attributes):
+        with suppress(TypeError):
+            times.append(parsed(part.get("lastFetched")))
     return max((one for one in times if one is not None), default=None)
 
 
@@ -75,16 +80,15 @@ def fuel_and_battery(said: Heard) -> FuelAndBattery:
         return FuelAndBattery()
     drive = said.drive_train
     tank = said.state.get("combustionFuelLevel", {}) if drive in HAS_TANK else {}
-    plug = drive in HAS_BATTERY and "electricChargingState" in said.state
-    battery = said.state["electricChargingState"] if plug else {}
+    battery = (said.state.get("electricChargingState") or {}) if drive in HAS_BATTERY else {}
     fuel, electric, total = _ranges(drive, tank, battery, said)
     return FuelAndBattery(
         remaining_range_fuel=fuel,
         remaining_range_electric=electric,
         remaining_range_total=total,
         remaining_fuel=_value(tank, "remainingFuelLiters", volume(said.units)),
-        remaining_fuel_percent=tank.get("remainingFuelPercent"),
-        **(_charging(battery, said) if plug else {}),
+        remaining_fuel_percent=told(tank, "remainingFuelPercent"),
+        **(_charging(battery, said) if battery else {}),
     )
 
 
@@ -96,19 +100,20 @@ def _ranges(
     fuel, electric = _value(tank, "range", unit), _value(battery, "range", unit)
     if drive is DriveTrainType.PLUGIN_HYBRID:
         # BMW sends the sum as the fuel's range; without it nothing is known.
-        alone = _writable(tank["range"] - battery.get("range", 0))
+        alone = _writable((tank["range"] or 0) - (electric.value or 0))
         return ValueWithUnit(alone, unit), electric, ValueWithUnit(tank["range"], unit)
     if drive is DriveTrainType.ELECTRIC_WITH_RANGE_EXTENDER:
-        parts: list[Any] = [part.value for part in (fuel, electric) if part.unit is not None]
-        return fuel, electric, ValueWithUnit(_writable(sum(parts)), unit) if parts else ValueWithUnit()
+        both = _writable((fuel.value or 0) + (electric.value or 0))
+        return fuel, electric, ValueWithUnit(both, fuel.unit or electric.unit)
     return fuel, electric, electric if drive in HAS_BATTERY else fuel
 
 
 def _charging(battery: Mapping[str, Any], said: Heard) -> dict[str, Any]:
-    status = ChargingState(battery["chargingStatus"])
-    if status is ChargingState.INVALID:
-        status = ChargingState.NOT_CHARGING
-    found: dict[str, Any] = {"charging_status": status, "charging_target": battery.get("chargingTarget")}
+    word = battery["chargingStatus"]
+    status = ChargingState.NOT_CHARGING if word == "INVALID" else ChargingState(word)
+    found: dict[str, Any] = {"charging_status": status}
+    if "chargingTarget" in battery:
+        found["charging_target"] = _writable(int(battery["chargingTarget"]))
     if "isChargerConnected" in battery:
         found["is_charger_connected"] = battery["isChargerConnected"]
     if "chargingLevelPercent" in battery:
@@ -137,13 +142,14 @@ def _writable(value: float) -> float:
 
 def vehicle_location(said: Heard) -> VehicleLocation:
     """The position of the state, or of the vehicle finder if that is newer."""
-    seen = timestamp(said) or _NEVER
+    times = [parsed(part.get("lastFetched")) or _NEVER for part in (said.state, said.attributes)]
+    seen = max(*times, _NEVER)  # BMW writes the year 1 for "never"
     if (found := said.found) is not None:
         position = _position(found.latitude, found.longitude, said.region)
         return VehicleLocation(position, found.heading, seen, said.region, _service_position(found))
-    if "location" not in said.state:
+    place = said.state.get("location")
+    if not place:
         return VehicleLocation(None, None, seen, said.region)
-    place = said.state["location"]
     coordinates = place["coordinates"]
     position = _position(coordinates["latitude"], coordinates["longitude"], said.region)
     return VehicleLocation(position, place["heading"], seen, said.region)
@@ -160,10 +166,10 @@ def _service_position(found: Found) -> dict[str, Any]:
 
 
 def _position(latitude: Any, longitude: Any, region: str) -> GPSPosition:
+    if latitude is None or longitude is None:
+        raise TypeError("a place has two numbers")
     place = GPSPosition(latitude, longitude)
-    if region == "cn" and place.latitude is not None and place.longitude is not None:
-        return GPSPosition(*to_wgs84(place.latitude, place.longitude))
-    return place
+    return GPSPosition(*to_wgs84(latitude, longitude)) if region == "cn" else place
 
 
 # --- body ---------------------------------------------------------------------------------------
@@ -173,27 +179,28 @@ def doors_and_windows(said: Heard) -> DoorsAndWindows:
     """What BMW calls INVALID is not there; a roof counts as a lid, INVALID or not."""
     state = said.state
     lock, lids, windows = LockState.UNKNOWN, [], []
-    if "doorsState" in state or "roofState" in state:
-        doors = state["doorsState"]  # a roof without doors costs the windows, too
+    doors, roof = state.get("doorsState"), state.get("roofState")
+    if doors:
         lock = LockState(doors.get("combinedSecurityState", ""))
         lids = _there(doors, "combinedState", "combinedSecurityState")
-    if "windowsState" in state:
+    if state.get("windowsState"):
         windows = _there(state["windowsState"], "combinedState")
-    if "roofState" in state:
-        roof = state["roofState"]
+    if roof:
+        if not doors:
+            raise KeyError("a roof without doors costs the windows, too")
         lids.append(Lid(_camel_case(roof["roofStateType"]), LidState(roof["roofState"])))
     return DoorsAndWindows(lock, lids, windows)
 
 
 def _there(openings: Mapping[str, Any], *combined: str) -> list[Lid]:
-    lids = [Lid(name, LidState(word)) for name, word in openings.items() if name not in combined]
-    return [lid for lid in lids if lid.state is not LidState.INVALID]
+    there = {name: word for name, word in openings.items() if name not in combined and word != "INVALID"}
+    return [Lid(name, LidState(word)) for name, word in there.items()]
 
 
 def _camel_case(name: str) -> str:
-    """``SUN_ROOF`` → ``sunRoof``."""
-    first, *others = name.lower().split("_")
-    return first + "".join(word.capitalize() for word in others)
+    """``SUN_ROOF`` → ``sunRoof``; letters and digits alone."""
+    words = ["".join(filter(str.isalnum, word)) for word in name.lower().split("_")]
+    return words[0] + "".join(word[:1].upper() + word[1:] for word in words[1:])
 
 
 def climate(said: Heard) -> Climate:
@@ -230,10 +237,10 @@ def _tire(status: Mapping[str, Any], details: Mapping[str, Any] | None = None) -
 
 def condition_based_services(said: Heard) -> ConditionBasedServiceReport:
     """All services; a distance of 0 is none."""
-    return ConditionBasedServiceReport(
+    report = ConditionBasedServiceReport(
         [
             ConditionBasedService(
-                _text(entry["type"]),
+                entry["type"],
                 ConditionBasedServiceStatus(entry["status"]),
                 parsed(entry.get("dateTime")),
                 ValueWithUnit(entry["mileage"], length(said.units))
@@ -243,17 +250,22 @@ def condition_based_services(said: Heard) -> ConditionBasedServiceReport:
             for entry in said.state.get("requiredServices", ())
         ]
     )
+    _ = report.next_service_by_distance  # a distance that cannot be compared costs the area
+    return report
 
 
 def check_control_messages(said: Heard) -> CheckControlMessageReport:
     """All messages that are not OK."""
     messages = [
         CheckControlMessage(
-            _text(entry["type"]), entry.get("longDescription"), CheckControlStatus(entry["severity"])
+            entry["type"], entry.get("longDescription"), CheckControlStatus(entry["severity"])
         )
         for entry in said.state.get("checkControlMessages", ())
+        if entry["severity"] != "OK"
     ]
-    return CheckControlMessageReport([one for one in messages if one.state is not CheckControlStatus.OK])
+    report = CheckControlMessageReport(messages)
+    _ = report.urgent_check_control_messages  # a type that is no text costs the area
+    return report
 
 
 def headunit(said: Heard) -> Headunit:
@@ -267,9 +279,3 @@ def headunit(said: Heard) -> Headunit:
         said.attributes["headUnitType"],
         f"{int(step['month']):02d}/{year[:2]}{int(step['year']):02d}.{str(version['iStep'])[1:]}",
     )
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a text")
-    return value

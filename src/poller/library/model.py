@@ -35,13 +35,15 @@ class GPSPosition:
     longitude: float | None
 
     def __post_init__(self) -> None:
-        """Check the pair."""
+        """Check the pair; whole degrees are fractions, too."""
         if self.latitude is None and self.longitude is None:
             return
         if self.latitude is None or self.longitude is None:
             raise TypeError("a position has two numbers")
         if not (-90 <= self.latitude <= 90 and -180 <= self.longitude <= 180):
             raise ValueError("a position lies within 90 and 180 degrees")
+        object.__setattr__(self, "latitude", float(self.latitude))
+        object.__setattr__(self, "longitude", float(self.longitude))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +139,17 @@ class ConditionBasedServiceReport:
 
     @property
     def next_service_by_distance(self) -> ConditionBasedService | None:
-        """The nearest; of two, by their types. The library compares the digits as text."""
+        """The nearest; of two, by their types. The library compares all of it as text."""
         known = [one for one in self.messages if one.due_distance.value is not None]
         return min(
-            known, key=lambda one: (f"{one.due_distance.value}".zfill(10), one.service_type), default=None
+            known, key=lambda one: (f"{one.due_distance.value:010}", f"{one.service_type}"), default=None
         )
 
     @property
     def next_service_by_time(self) -> ConditionBasedService | None:
-        """The earliest; of two, by their types."""
-        dated = [(one.due_date, one.service_type, one) for one in self.messages if one.due_date is not None]
-        return min(dated, key=lambda row: row[:2])[2] if dated else None
+        """The earliest; of two, by their types. The library compares all of it as text."""
+        dated = [one for one in self.messages if one.due_date is not None]
+        return min(dated, key=lambda one: (f"{one.due_date}", f"{one.service_type}"), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,7 @@ class DepartureTimer:
     @property
     def start_time(self) -> time | None:
         """The car's local time of departure."""
-        return clock_face(self.timer_dict.get("timeStamp"))
+        return clock_face(told(self.timer_dict, "timeStamp"))
 
     @property
     def action(self) -> str | None:
@@ -243,9 +245,9 @@ class DepartureTimer:
         return self.timer_dict.get("action")
 
     @property
-    def weekdays(self) -> Sequence[str]:
-        """MONDAY and so on."""
-        return self.timer_dict.get("timerWeekDays") or []
+    def weekdays(self) -> Sequence[str] | None:
+        """MONDAY and so on; None if BMW says nothing of days."""
+        return self.timer_dict.get("timerWeekDays")
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,12 +259,12 @@ class ChargingWindow:
     @property
     def start_time(self) -> time:
         """Its begin; midnight if BMW names none."""
-        return clock_face(self.window_dict.get("start")) or time()
+        return clock_face(told(self.window_dict, "start")) or time()
 
     @property
     def end_time(self) -> time:
         """Its end; midnight if BMW names none."""
-        return clock_face(self.window_dict.get("end")) or time()
+        return clock_face(told(self.window_dict, "end")) or time()
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +280,14 @@ class ChargingProfile:
     ac_current_limit: int | None = None
     ac_available_limits: Sequence[int] | None = None
     charging_preferences_service_pack: str | None = None
+
+
+def told(table: Any, key: str, otherwise: Any = None) -> Any:
+    """A member of one of BMW's objects. A list or a text in its place has none.
+
+    Raises TypeError for what can have no members.
+    """
+    return table[key] if key in table else otherwise  # noqa: SIM401 - a list and a text have no get
 
 
 def clock_face(raw: object) -> time | None:

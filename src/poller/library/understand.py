@@ -57,7 +57,7 @@ def vehicle_of(said: Heard) -> Vehicle:
         drive_train=said.drive_train,
         mileage=ValueWithUnit(said.state.get("currentMileage", 0), length(said.units)),
         timestamp=areas.timestamp(said),
-        is_lsc_enabled=bool(said.state.get("isLscSupported", False)),
+        is_lsc_enabled=said.state.get("isLscSupported", False),
         lsc_type=LscType(said.capabilities.get("lastStateCallState", LscType.NOT_CAPABLE)),
         capabilities=_capabilities(said),
     )
@@ -65,6 +65,7 @@ def vehicle_of(said: Heard) -> Vehicle:
 
 def _data(said: Heard) -> dict[str, Any]:
     data = {
+        **said.others,
         "attributes": said.attributes,
         "capabilities": said.capabilities,
         "state": said.sent,
@@ -82,10 +83,10 @@ def _brand(name: object) -> str:
 
 
 def _capabilities(said: Heard) -> Capabilities:
-    flags = {name: said.capabilities.get(wanted) is True for name, wanted in CAPABILITIES.items()}
+    flags = {name: said.capabilities.get(wanted, False) for name, wanted in CAPABILITIES.items()}
     commands = said.capabilities.get("remoteChargingCommands")
     control = commands.get("chargingControl") if isinstance(commands, dict) else None
-    known = control if isinstance(control, list) else []
+    known = control if isinstance(control, list | dict | str) else []
     return Capabilities(
         **flags,
         is_remote_climate_stop_enabled="climateControlState" in said.state,

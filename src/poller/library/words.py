@@ -139,6 +139,24 @@ class ClimateActivityState(Word):
     UNKNOWN = "UNKNOWN"
 
 
+class VehicleViewDirection(Word):
+    """From where a picture shows the car; the values are BMW's."""
+
+    FRONTSIDE = "VehicleStatus"
+    FRONT = "FrontView"
+    SIDE = "SideViewLeft"
+    DASHBOARD = "Dashboard"
+    DRIVERDOOR = "Driverdoor"
+    ANGLE_SIDE_VIEW_FORTY = "AngleSideViewForty"
+    ANGLE_SIDE_VIEW_SIXTY = "AngleSideViewSixty"
+    FRONT_LEFT = "FrontLeft"
+    FRONT_RIGHT = "FrontRight"
+    REAR_LEFT = "RearLeft"
+    REAR_RIGHT = "RearRight"
+    REAR_VIEW = "RearView"
+    UNKNOWN = "UNKNOWN"
+
+
 _D = DriveTrainType
 HAS_BATTERY: Final = frozenset({_D.PLUGIN_HYBRID, _D.ELECTRIC, _D.ELECTRIC_WITH_RANGE_EXTENDER})
 HAS_TANK: Final = frozenset(

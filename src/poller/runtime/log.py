@@ -69,6 +69,21 @@ def configure(level: Level = "info", style: Format = "auto", stream: TextIO | No
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
+def as_guest() -> None:
+    """In somebody else's program: to its own ``logging``, unless somebody has set ours up."""
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                structlog.stdlib.filter_by_level,
+                _redact,
+                structlog.processors.KeyValueRenderer(key_order=["event"]),
+            ],
+            wrapper_class=structlog.stdlib.BoundLogger,
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            cache_logger_on_first_use=False,
+        )
+
+
 def get(name: str, **context: Any) -> Logger:
     """A logger with `context` bound; `name` is the room: ``collect``, ``deliver``, …."""
     logger: Logger = structlog.get_logger(room=name, **context)

@@ -17,6 +17,7 @@ from poller.settings.problems import NAME, Problem, dotted, spelt
 from poller.settings.tree import Settings
 from poller.sinks.settings import INSTALL_APPRISE
 from poller.sources.cardata.settings import plain_client_id
+from poller.sources.mybmw.settings import INSTALL_CHINA
 
 #: Seconds between polls at least. BMW's own hosts count calls by account and close accounts.
 REAL_HOSTS_INTERVAL = 60
@@ -158,3 +159,12 @@ def warnings_about(settings: Settings) -> Iterator[str]:
                 f"{dotted(('sinks', name))}: Apprise is not installed, no message will be sent: "
                 f"{INSTALL_APPRISE}"
             )
+    for name, source in settings.sources.items():
+        if source.type == "mybmw" and source.region == "china" and not _has_china():
+            yield (
+                f"{dotted(('sources', name))}: what a login in China needs is not installed: {INSTALL_CHINA}"
+            )
+
+
+def _has_china() -> bool:
+    return all(find_spec(library) for library in ("cryptography", "PIL"))

@@ -1,7 +1,8 @@
 """A simulated car that lives through time, and what it tells of itself. No maker's words here.
 
 What is true (`moment`, `truth`) and what the car tells (`reported`) are two things. Both depend on
-the car's spec, the seed and the time alone, whatever was asked before and in whatever order.
+the car's spec, the seed, the time and what the car was told from afar by then, and on nothing else,
+whatever was asked before and in whatever order.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from poller.simulator.life.day import delivered, live
+from poller.simulator.life.obeying import objection
 from poller.simulator.life.report import Report, Sent, report_of, sent_on
 from poller.simulator.life.spec import CarSpec
-from poller.simulator.life.state import Moment, State
+from poller.simulator.life.state import Moment, State, Task
 from poller.simulator.life.timeline import DAY, seconds_at, time_at
 from poller.simulator.life.truth import Truth, by_kind
+from poller.simulator.life.wishes import Command
 
 # What is asked for is simulated again from the last of these on.
 _DAYS_PER_CHECKPOINT = 8
@@ -41,8 +44,25 @@ class Car:
         self.spec = spec
         self._seed = seed
         self._days: dict[int, _Day] = {}
+        #: By day, and how each day begins after the first of them: this life is no other car's.
+        self._told: dict[int, tuple[Task, ...]] = {}
+        self._beginnings: dict[int, State] = {}
         self._reports: WeakValueDictionary[tuple[int, int], Report] = WeakValueDictionary()
         self._made: deque[Report] = deque(maxlen=_REPORTS_KEPT)
+
+    def tell(self, at: datetime, command: Command) -> str:
+        """Have it told from afar at that time: why it does not obey, "" if it does.
+
+        What was before stays as it was; what comes after is another life, in which energy adds up all
+        the same. `report.OBEYED` seconds later its report of that has arrived.
+        """
+        second = max(0, int(seconds_at(at)))
+        day = self._day_at(second)
+        why = objection(day.moment(second), command)
+        if not why:
+            self._told[day.number] = (*self._told.get(day.number, ()), Task(second, "obey", "", command))
+            self._forget(day.number)
+        return why
 
     def moment(self, at: datetime) -> Moment:
         """How the car really stands at that time, exactly."""
@@ -81,6 +101,12 @@ class Car:
         records = (record for number in range(first, last + 1) for record in self._day(number).records)
         return by_kind(record for record in records if since <= record.end < until)
 
+    def _forget(self, number: int) -> None:
+        """Let everything from that day on be lived again."""
+        self._days = {day: lived for day, lived in self._days.items() if day < number}
+        self._beginnings = {day: state for day, state in self._beginnings.items() if day <= number}
+        self._reports.clear()
+
     def _day_at(self, second: int) -> _Day:
         day = self._day(second // DAY)
         return day if day.begin <= second or not day.number else self._day(day.number - 1)
@@ -106,19 +132,31 @@ class Car:
             while len(self._days) >= _DAYS_KEPT:
                 del self._days[next(iter(self._days))]
             before = self._days.get(number - 1)
-            start = before.end_state if before else _state_on(self.spec, self._seed, number)
-            day = self._days[number] = _Day(self.spec, self._seed, number, start)
+            start = before.end_state if before else self._beginning(number)
+            day = self._days[number] = _Day(self.spec, self._seed, number, start, self._told.get(number, ()))
         return day
+
+    def _beginning(self, number: int) -> State:
+        first = min(self._told, default=number)
+        if number <= first:
+            return _state_on(self.spec, self._seed, number)
+        day = max((known for known in self._beginnings if known <= number), default=first)
+        state = self._beginnings.get(day) or _state_on(self.spec, self._seed, first)
+        for lived in range(day, number):
+            state = live(self.spec, self._seed, lived, state, self._told.get(lived, ())).state
+            self._beginnings[lived + 1] = state
+        return state
 
 
 class _Day:
     """A day with all its moments, to be asked for any of its seconds."""
 
-    def __init__(self, spec: CarSpec, seed: int, number: int, start: State) -> None:
+    def __init__(self, spec: CarSpec, seed: int, number: int, start: State, told: Sequence[Task]) -> None:
         self.number = number
+        self._told = frozenset(task.at for task in told)
         self._spec = spec
         self._seed = seed
-        self._moments, self.records, self.end_state = live(spec, seed, number, start)
+        self._moments, self.records, self.end_state = live(spec, seed, number, start, told)
         self._times = [moment.at for moment in self._moments]
         self.begin = self._times[0]
 
@@ -158,7 +196,7 @@ class _Day:
 
     @functools.cached_property
     def _sent(self) -> tuple[Sent, ...]:
-        return sent_on(self._spec, self._seed, self.number, self._moments)
+        return sent_on(self._spec, self._seed, self.number, self._moments, self._told)
 
 
 def _state_on(spec: CarSpec, seed: int, number: int) -> State:

@@ -1,10 +1,10 @@
-"""A MyBMW cloud in miniature: the login and all that is known of reading, over HTTP."""
+"""A MyBMW cloud in miniature: the login, all that is known of reading, and remote services, over HTTP."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -19,10 +19,11 @@ from poller.simulator.cardata.cloud import PREFIX, FakeCarData
 from poller.simulator.fault import Fault, Kind
 from poller.simulator.faults import Faults
 from poller.simulator.garage import Garage
-from poller.simulator.login import Login
+from poller.simulator.login import GCID, Login
 from poller.simulator.pictures import picture
 from poller.simulator.quota import Quota, until_midnight
 from poller.simulator.refusals import not_found, quota_spent, unauthorized
+from poller.simulator.remote import Handler, Remote
 from poller.simulator.server import Door
 from poller.vehicle.records import rfc3339
 
@@ -36,8 +37,9 @@ class FakeCloud:
 
     `quota_per_day`: the calls to the gateway that each device has until midnight UTC; None: any.
     `cardata`: an account of CarData's beside it, below ``/cardata``, which takes the same orders.
-    `requests` counts what was asked, by path, refused and spoiled requests included. Control over
-    HTTP: ``GET /_sim/state``, and ``GET``, ``POST``, ``DELETE /_sim/faults`` (see `fault.Fault`).
+    `requests` counts what was asked, by path, refused and spoiled requests included; `remote.diary`
+    holds what cars were told. Control over HTTP: ``GET /_sim/state``, and ``GET``, ``POST``,
+    ``DELETE /_sim/faults`` (see `fault.Fault`).
     """
 
     def __init__(
@@ -57,11 +59,12 @@ class FakeCloud:
         self._at_first_state: list[Callable[[], None]] = []
         self._quota = Quota(quota_per_day)
         self.cardata = cardata
-        self._inside = Starlette(routes=self._routes())
         moments: dict[Kind, Callable[[Fault], None]] = {"login_refused": lambda _: self.login.end_sessions()}
         self.faults = Faults(self._gateway, clock, moments | dict(cardata.moments if cardata else {}))
         if cardata is not None:
             cardata.obey(self.faults)
+        self.remote = Remote(garage, clock, self.faults.take, self._hurry)
+        self._inside = Starlette(routes=self._routes())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -108,12 +111,11 @@ class FakeCloud:
             Route("/_sim/faults", self._control_faults, methods=["GET", "POST", "DELETE"]),
         ]
         cardata = [Mount(PREFIX, routes=self.cardata.routes())] if self.cardata else []
-        return [*self.login.routes(), *routes, *control, *cardata]
+        remote = self.remote.routes(self._members_only)
+        return [*self.login.routes(), *routes, *remote, *control, *cardata]
 
-    def _for_members(self, answer: _Answer) -> Callable[[Request], Awaitable[Response]]:
+    def _for_members(self, answer: _Answer) -> Handler:
         async def respond(request: Request) -> Response:
-            if not self.login.admits(request):
-                return unauthorized()
             body = answer(request)
             if body is None:
                 return not_found()
@@ -122,11 +124,22 @@ class FakeCloud:
                 return Response(body, media_type=kind)
             return JSONResponse(body)
 
+        return self._members_only(respond)
+
+    def _members_only(self, handler: Handler) -> Handler:
+        async def respond(request: Request) -> Response:
+            return await handler(request) if self.login.admits(request) else unauthorized()
+
         return respond
+
+    def _hurry(self) -> None:
+        """A car was told something, and may report sooner than it would have."""
+        if self.cardata is not None:
+            self.cardata.streaming.hurry()
 
     def _list(self, request: Request) -> dict[str, Any]:
         entries = self._garage.mappings(_brand(request))
-        return {"gcid": "00000000-0000-0000-0000-000000000000", "mappingInfos": [dict(e) for e in entries]}
+        return {"gcid": GCID, "mappingInfos": [dict(e) for e in entries]}
 
     def _old_list(self, request: Request) -> list[Any]:
         """The list of the app's earlier versions, profiles included."""
@@ -170,6 +183,7 @@ class FakeCloud:
                 "requests": dict(self.requests),
                 "quota": self._quota.listed(now),
                 "vehicles": vehicles,
+                "commands": self.remote.listed(),
                 "faults": self.faults.listed(),
                 **({"cardata": self.cardata.listed()} if self.cardata else {}),
             }

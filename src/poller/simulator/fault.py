@@ -46,6 +46,8 @@ Kind = Literal[
     "unreachable",
     "login_refused",
     "captcha_demanded",
+    "command_error",
+    "command_unanswered",
     "cardata_error",
     "budget_spent",
     "login_error",
@@ -78,6 +80,8 @@ WORDS: Final[Mapping[Kind, str]] = {
     "unreachable": "nobody listens: connections are refused, as without internet",
     "login_refused": "BMW ends the login; a person must log in again",
     "captcha_demanded": "BMW does not take the captcha token; the login needs a new one",
+    "command_error": "the car does not do what it is told from afar (ERROR)",
+    "command_unanswered": "the car never answers what it is told from afar (PENDING)",
     "cardata_error": "CarData answers with an error of your choice",
     "budget_spent": "another program has used up the account's CarData calls of this day",
     "login_error": "CarData's login server answers with an error of your choice",
@@ -102,6 +106,8 @@ _CONDITIONS: Final = frozenset(
         "silent_car", "late_messages", "repeated_messages",
     }
 )  # fmt: skip
+#: What only a car can say to a remote service, a little after it was accepted.
+_CARS_ANSWERS: Final = frozenset({"command_error", "command_unanswered"})
 #: Answers that only the fake of CarData can give.
 _CARDATA_ANSWERS: Final = frozenset({"cardata_error", "login_error"})
 
@@ -119,10 +125,10 @@ _OWN: Final[Mapping[str, Kind]] = {
 }
 #: What BMW's gateway limits, and what it asks an access token for; the login has hosts of its own.
 _GATEWAY = "/eadrax-"
-_LOGIN = ("/eadrax-ucs/", "/gcdm/")
+_LOGIN = ("/eadrax-ucs/", "/eadrax-coas/", "/gcdm/")
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
-#: CarData has the vehicle in the path, not in a header.
-_VIN_IN_PATH = re.compile(r"/customers/vehicles/([A-Za-z0-9]{17})/")
+#: CarData, and the app's cloud for charging, have the vehicle in the path, not in a header.
+_VIN_IN_PATH = re.compile(r"/vehicles/([A-Za-z0-9]{17})/")
 LoginError = Literal[
     "access_denied", "expired_token", "invalid_client", "invalid_grant", "invalid_request", "slow_down",
     "gateway_fault",
@@ -168,6 +174,8 @@ class Fault(StrictTable):
       asked to end it.
     - ``login_refused``: not a time but a moment: every session so far is dead, a new login lives.
     - ``captcha_demanded``: a login's captcha token is spent and refused.
+    - ``command_error``, ``command_unanswered``: a remote service is accepted, and then the car answers
+      ERROR, or never; it hits as many orders as others hit requests. The car stays as it is.
 
     CarData's own:
 
@@ -179,7 +187,8 @@ class Fault(StrictTable):
       ``silent_car``, ``late_messages``, ``repeated_messages``: as long as they last.
 
     ``quota`` and ``rate_limit`` are the gateway's, which the token endpoint does not stand behind.
-    All but the spoiled, the late and the captcha's are answered without carrying the request out.
+    All but the spoiled, the late, the captcha's and a car's own are answered without carrying the
+    request out.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -259,7 +268,8 @@ class Fault(StrictTable):
                 return path.startswith(_GATEWAY) and not path.startswith(_LOGIN)
             case "captcha_demanded":
                 return "hcaptchatoken" in headers
-        return self.kind == "unreachable" or self.kind not in MOMENTS | _CONDITIONS | _CARDATA_ANSWERS
+        elsewhere = MOMENTS | _CONDITIONS | _CARS_ANSWERS | _CARDATA_ANSWERS
+        return self.kind == "unreachable" or self.kind not in elsewhere
 
     @property
     def limit(self) -> int | None:

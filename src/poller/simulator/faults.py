@@ -59,11 +59,11 @@ class Faults:
         orders = (order for order in self._orders if order.fault.kind == kind)
         return [order.fault for order in orders if order.phase == "active" and order.fault.vin in (None, vin)]
 
-    def take(self, kind: Kind, path: str) -> Fault | None:
-        """The fault of this kind that hits a request for `path`, which is counted; None: there is none."""
+    def take(self, kind: Kind, path: str, vin: str | None = None) -> Fault | None:
+        """The fault of this kind that hits a request for `path` about `vin`, which is counted; or None."""
         for order in self._orders:
             fault = order.fault
-            if fault.kind == kind and order.phase == "active" and fault.means(path, None):
+            if fault.kind == kind and order.phase == "active" and fault.means(path, vin):
                 order.take()
                 return fault
         return None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from poller.simulator import fleet
 from poller.simulator.car import Car
 from poller.simulator.life.spec import CarSpec
+from poller.simulator.life.wishes import Command
 from poller.simulator.mybmw_answers import MyBmwAnswers
 
 
@@ -32,6 +33,23 @@ class Garage(Protocol):
 
     def charging(self, vin: str, at: datetime) -> bytes | None:
         """Its charging settings; ``{}`` for a car that has none."""
+        ...
+
+
+@runtime_checkable
+class LivingGarage(Garage, Protocol):
+    """A garage whose cars do what they are told; in another, captured answers stay as they are."""
+
+    def obey(self, vin: str, service: str, command: Command | None, at: datetime) -> str:
+        """Have a car told at that time, which is not over: why it does not do it, "" if it does.
+
+        `service` as the app names it; `command`: what becomes of it, None if nothing lasts. KeyError:
+        there is no such car.
+        """
+        ...
+
+    def location(self, vin: str, at: datetime) -> Mapping[str, Any]:
+        """Where a car is then, as ``location`` stands in a state. KeyError: there is no such car."""
         ...
 
 
@@ -77,6 +95,17 @@ class CarGarage:
         """Its charging settings as they stand then."""
         answers = self._answers.get(vin)
         return None if answers is None else answers.charging(at)
+
+    def obey(self, vin: str, service: str, command: Command | None, at: datetime) -> str:
+        """What the car does not offer, or cannot do as it stands, it does not do."""
+        refusal = self._answers[vin].refusal(service, command)
+        if refusal or command is None:
+            return refusal
+        return self.cars[vin].tell(at, command)
+
+    def location(self, vin: str, at: datetime) -> Mapping[str, Any]:
+        """Where the car truly is, whatever it has told."""
+        return self._answers[vin].location(at)
 
 
 def demo_garage(seed: int = 1) -> CarGarage:

@@ -8,11 +8,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import re
 import secrets
-import uuid
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -21,33 +18,27 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from poller.runtime.clock import Clock
+from poller.simulator.china_login import ChinaLogin
 from poller.simulator.refusals import login_refused
+from poller.simulator.sessions import Pair, Sessions
 
 USER: Final = "demo@example.com"
 PASSWORD: Final = "demo"  # noqa: S105  # the simulated account's; printed by `poller simulate`
 REFRESH_TOKEN: Final = "demo-refresh-token"  # noqa: S105  # the simulated account's, known beforehand
+#: The account's number, in tokens and in the vehicle list.
+GCID: Final = "00000000-0000-0000-0000-000000000000"
 _CLIENT_ID: Final = "simulated-client"
 _CLIENT_SECRET: Final = "simulated-secret"  # noqa: S105  # handed to anybody by the config request
 _RETURN_URL: Final = "com.bmw.connected://oauth"
 _SCOPES: Final = ("openid", "profile", "offline_access", "vehicle_data", "authenticate_user")
 
-#: A family is one login; each refresh makes its next member: ``family``, ``family.1``, ``family.2`` …
-_REFRESH = re.compile(r"(demo-refresh-token|login-[0-9a-f]{16})(?:\.(\d{1,9}))?")
-
 
 class Login:
-    """Endpoints of the login, and the check of access tokens.
-
-    A refresh token counts once. One that this process has not seen yet is taken at its word if it
-    belongs to a known form, so that a poller stays logged in when the simulator is started again.
-    """
+    """Endpoints of the login (`china`: of the one there), and the check of access tokens."""
 
     def __init__(self, clock: Clock, lifetime: float = 3600.0) -> None:
-        self._clock = clock
-        self._lifetime = lifetime
-        self._access: dict[str, datetime] = {}
-        self._current: dict[str, int] = {}
-        self._revoked = False
+        self.china = ChinaLogin(clock, lifetime)
+        self._sessions = Sessions(clock, lifetime, REFRESH_TOKEN, lambda _expires: secrets.token_urlsafe(32))
         self._spent_captchas: set[str] = set()
         # Each holds the PKCE challenge that it was given for, and is redeemed once.
         self._authorizations: dict[str, str] = {}
@@ -59,17 +50,19 @@ class Login:
             Route("/eadrax-ucs/v1/presentation/oauth/config", self._config, methods=["GET"]),
             Route("/gcdm/oauth/authenticate", self._authenticate, methods=["POST"]),
             Route("/gcdm/oauth/token", self._token, methods=["POST"]),
+            *self.china.routes(),
         ]
 
     def admits(self, request: Request) -> bool:
-        """Whether the request carries an access token that has not expired."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        expires = self._access.get(token) if scheme.lower() == "bearer" else None
-        return expires is not None and self._clock.now() < expires
+        """Whether the request carries an access token of its region that has not expired."""
+        in_china = request.headers.get("x-user-agent", "").endswith(";cn")
+        sessions = self.china.sessions if in_china else self._sessions
+        return sessions.admits(request.headers.get("authorization", ""))
 
     def expire_access_tokens(self) -> None:
         """Let every access token be too old from now on."""
-        self._access.clear()
+        self._sessions.expire()
+        self.china.sessions.expire()
 
     def end_sessions(self) -> None:
         """Let every token given so far be dead, as after a change of password: a human must log in again."""
@@ -78,8 +71,8 @@ class Login:
 
     def revoke_refresh_tokens(self) -> None:
         """Refuse every refresh token given so far: a human must log in again."""
-        self._current.clear()
-        self._revoked = True
+        self._sessions.revoke()
+        self.china.sessions.revoke()
 
     async def _config(self, request: Request) -> Response:
         if not request.headers.get("ocp-apim-subscription-key"):
@@ -166,35 +159,25 @@ class Login:
         challenge = self._codes.pop(form.get("code", ""), None)
         if challenge is None or _challenge(form.get("code_verifier", "")) != challenge:
             return _refusal(400, "invalid_grant")
-        return self._tokens(f"login-{secrets.token_hex(8)}", 0)
+        return _tokens(self._sessions.begin())
 
     def _refresh(self, form: Mapping[str, str]) -> Response:
-        match = _REFRESH.fullmatch(form.get("refresh_token", ""))
-        if match is None:
-            return _refusal(400, "invalid_grant")
-        family, number = match[1], int(match[2] or 0)
-        known = -1 if self._revoked else number
-        if self._current.get(family, known) != number:
-            return _refusal(400, "invalid_grant")
-        return self._tokens(family, number + 1)
+        pair = self._sessions.refresh(form.get("refresh_token", ""))
+        return _refusal(400, "invalid_grant") if pair is None else _tokens(pair)
 
-    def _tokens(self, family: str, number: int) -> Response:
-        self._current[family] = number
-        now = self._clock.now()
-        self._access = {token: expires for token, expires in self._access.items() if expires > now}
-        access = secrets.token_urlsafe(32)
-        self._access[access] = now + timedelta(seconds=self._lifetime)
-        return JSONResponse(
-            {
-                "access_token": access,
-                "token_type": "Bearer",
-                "expires_in": int(self._lifetime),
-                "refresh_token": f"{family}.{number}" if number else family,
-                "scope": " ".join(_SCOPES),
-                "usid": "SIMULATED",
-                "gcid": str(uuid.UUID(int=0)),
-            }
-        )
+
+def _tokens(pair: Pair) -> Response:
+    return JSONResponse(
+        {
+            "access_token": pair.access,
+            "token_type": "Bearer",
+            "expires_in": int(pair.lifetime),
+            "refresh_token": pair.refresh,
+            "scope": " ".join(_SCOPES),
+            "usid": "SIMULATED",
+            "gcid": GCID,
+        }
+    )
 
 
 async def _form(request: Request) -> dict[str, str]:

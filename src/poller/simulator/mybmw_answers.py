@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from poller.simulator.car import Car
 from poller.simulator.life.report import ChargeReport, Report
-from poller.simulator.life.spec import Wheel
+from poller.simulator.life.spec import Position, Wheel
+from poller.simulator.life.wishes import Command, Wishes
+from poller.simulator.mybmw_plan import in_settings, in_state
 from poller.vehicle.records import rfc3339
 
 _CHARGING_STATUS = {
@@ -18,6 +20,7 @@ _CHARGING_STATUS = {
     "waiting": "WAITING_FOR_CHARGING",
     "charging": "CHARGING",
     "done": "COMPLETE",
+    "stopped": "NOT_CHARGING",
 }
 _SIDES: Final[Mapping[Wheel, str]] = {
     "front_left": "leftFront",
@@ -31,6 +34,17 @@ _TIRES: Final[Mapping[Wheel, str]] = {
     "rear_left": "rearLeft",
     "rear_right": "rearRight",
 }
+#: Service → the capability that a car must have for it; none for the vehicle finder, whatever it says.
+_OFFERED: Final[Mapping[str, str]] = {
+    "light-flash": "lights",
+    "horn-blow": "horn",
+    "door-lock": "lock",
+    "door-unlock": "unlock",
+    "climate-now START": "climateNow",
+    "climate-now STOP": "climateNow",
+    "charging-profile": "isChargingPlanSupported",
+}
+_CHARGING_COMMANDS: Final = {"start-charging": "START", "stop-charging": "STOP"}
 
 
 class MyBmwAnswers:
@@ -42,7 +56,8 @@ class MyBmwAnswers:
         self._car = car
         self._fixed: Mapping[str, Any] = model["state"]
         self._settings: Mapping[str, Any] = model["charging"]
-        self._capabilities = _json(model["capabilities"])
+        self._offers: Mapping[str, Any] = model["capabilities"]
+        self._capabilities = _json(self._offers)
         self._profile = _json({**model["profile"], "vin": car.spec.vin})
         self._told: tuple[Report, bytes] | None = None
 
@@ -62,11 +77,44 @@ class MyBmwAnswers:
 
     def charging(self, at: datetime) -> bytes:
         """The charging settings; ``{}`` for a car that has none."""
-        detail, charge = self._settings.get("chargingSettingsDetail"), self._car.reported(at).charge
-        if detail is None or charge is None:
-            return _json(self._settings)
-        target = {**detail, "chargingTarget": charge.target_percent}
-        return _json({**self._settings, "chargingSettingsDetail": target})
+        report, settings = self._car.reported(at), dict(self._settings)
+        if report.charge is not None and "chargingSettingsDetail" in settings:
+            settings["chargingSettingsDetail"] = self._detail(report.charge, report.wishes)
+        if report.wishes.plan is not None:
+            settings["chargeAndClimateTimerDetail"] = in_settings(report.wishes.plan)
+        return _json(settings)
+
+    def _detail(self, charge: ChargeReport, wishes: Wishes) -> dict[str, Any]:
+        detail = {**self._settings["chargingSettingsDetail"], "chargingTarget": charge.target_percent}
+        if wishes.amperes is not None:
+            limit = detail["acLimit"]
+            detail["acLimit"] = {**limit, "current": {**limit["current"], "value": wishes.amperes}}
+        return detail
+
+    def refusal(self, service: str, command: Command | None) -> str:
+        """Why the car does not do what the app names so; "" if it offers it."""
+        if service in _CHARGING_COMMANDS:
+            known = self._offers["remoteChargingCommands"].get("chargingControl", ())
+            offered = _CHARGING_COMMANDS[service] in known
+        else:
+            offered = service not in _OFFERED or self._offers[_OFFERED[service]]
+        if offered and (command is None or self._takes(command.wishes)):
+            return ""
+        return "The vehicle does not offer this."
+
+    def _takes(self, wishes: Wishes) -> bool:
+        """Whether these settings can be set, to these values."""
+        if wishes.target_percent is not None and not self._offers["isChargingTargetSocEnabled"]:
+            return False
+        if wishes.amperes is None:
+            return True
+        limits = self._settings.get("chargingSettingsDetail", {}).get("acLimit", {}).get("values", ())
+        return self._offers["isChargingPowerLimitEnabled"] and wishes.amperes in limits
+
+    def location(self, at: datetime) -> dict[str, Any]:
+        """Where the car is then, which it may not have told."""
+        moment = self._car.moment(at)
+        return _location(moment.position, moment.heading)
 
     def _rest(self, report: Report, at: datetime) -> bytes:
         """The state without `lastFetched`; made once per report, a quiet car being asked over and over."""
@@ -86,7 +134,7 @@ class MyBmwAnswers:
             "currentMileage": report.odometer_km,
             "doorsState": self._doors(report),
             "windowsState": self._windows(report),
-            "location": _location(report),
+            "location": _location(report.position, report.heading),
             "climateControlState": _climate(report, at),
             "combustionFuelLevel": fuel,
             "requiredServices": _services(report),
@@ -95,7 +143,7 @@ class MyBmwAnswers:
         }
         if report.charge is not None:
             state["electricChargingState"] = _electric(report.charge)
-            state["chargingProfile"] = self._plan(report.charge)
+            state["chargingProfile"] = self._plan(report.charge, report.wishes)
         if "roofState" in state:
             roof = "OPEN" if "sunroof" in report.open else "CLOSED"
             state["roofState"] = {**state["roofState"], "roofState": roof}
@@ -113,9 +161,12 @@ class MyBmwAnswers:
     def _windows(self, report: Report) -> dict[str, str]:
         return _openings({_SIDES[side]: f"window.{side}" for side in self._car.spec.body.sides}, report)
 
-    def _plan(self, charge: ChargeReport) -> dict[str, Any]:
-        plan = self._fixed["chargingProfile"]
-        settings = {**plan["chargingSettings"], "targetSoc": charge.target_percent}
+    def _plan(self, charge: ChargeReport, wishes: Wishes) -> dict[str, Any]:
+        usual = self._fixed["chargingProfile"]
+        plan = usual if wishes.plan is None else in_state(wishes.plan, usual)
+        settings = {**usual["chargingSettings"], "targetSoc": charge.target_percent}
+        if wishes.amperes is not None:
+            settings["acCurrentLimit"] = wishes.amperes
         return {**plan, "chargingSettings": settings}
 
     def _ranges(self, report: Report) -> tuple[int, dict[str, int]]:
@@ -164,11 +215,11 @@ def _electric(charge: ChargeReport) -> dict[str, Any]:
     return block
 
 
-def _location(report: Report) -> dict[str, Any]:
-    latitude, longitude = report.position
+def _location(position: Position, heading: int) -> dict[str, Any]:
+    latitude, longitude = (round(degrees, 6) for degrees in position)
     return {
         "coordinates": {"latitude": latitude, "longitude": longitude},
-        "heading": report.heading,
+        "heading": heading,
         "address": {"formatted": "Open sea, simulated"},
     }
 

@@ -27,7 +27,7 @@ def refusal(fault: Fault, wait: float) -> Response:
         case "blocked":
             return PlainTextResponse("Blocked", 489)
         case "server_error":
-            return _message(500, "Internal server error", activityId="00000000-0000-0000-0000-000000000000")
+            return internal_error()
         case "maintenance":
             return HTMLResponse(_MAINTENANCE, 503)
     return Response(fault.body, fault.status, fault.headers, _media_type(fault.body))
@@ -41,6 +41,16 @@ def unauthorized() -> Response:
 def not_found() -> Response:
     """Nothing of the kind, or no such vehicle."""
     return _message(404, "Resource not found")
+
+
+def bad_request() -> Response:
+    """A body or an address that the app does not send."""
+    return _message(400, "Bad request")
+
+
+def internal_error() -> Response:
+    """BMW cannot cope."""
+    return _message(500, "Internal server error", activityId="00000000-0000-0000-0000-000000000000")
 
 
 def quota_spent(wait: float) -> Response:

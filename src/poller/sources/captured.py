@@ -14,8 +14,8 @@ from pathlib import Path
 
 from poller.errors import MalformedAnswer
 from poller.runtime.redact import MASK, redact
-from poller.sources.fingerprint import read_name
-from poller.sources.library_json import Json, bodies_of, own_time, read_vehicles, vin_of
+from poller.sources.fingerprint import CARDATA, read_name
+from poller.sources.library_json import Json, bodies_of, own_time, read_time, read_vehicles, vin_of
 
 #: Bytes, uncompressed; a dump of ten cars is some 200 kB.
 _MAX_FILE = 64 * 2**20
@@ -48,17 +48,19 @@ def captures(folder: Path) -> Iterator[Capture]:
     """All captures below `folder`. Raises OSError if the folder cannot be listed."""
     for place, below, names in os.walk(folder, onerror=_raise):
         below.sort()
-        fingerprints: dict[str, dict[str, Path]] = {}
+        fingerprints: dict[tuple[str, bool], dict[str, Path]] = {}
         for name in sorted(names):
             path = Path(place, name)
             known = read_name(name)
             if known is not None and known.what not in (None, "list") and known.vin is not None:
-                fingerprints.setdefault(known.vin, {})[str(known.what)] = path
+                whose = known.vin, known.brand == CARDATA
+                fingerprints.setdefault(whose, {})[str(known.what)] = path
             elif known is None and not name.startswith(".") and name.endswith((".json", ".json.gz")):
                 yield from _capture(folder, {"dump": path}, path, None)
-        for vin, files in fingerprints.items():
-            if "state" in files:
-                yield from _capture(folder, files, files["state"], vin)
+        for (vin, _), files in fingerprints.items():
+            main = files.get("state") or files.get(CARDATA)
+            if main is not None:
+                yield from _capture(folder, files, main, vin)
 
 
 def read(
@@ -107,6 +109,8 @@ def _capture(folder: Path, files: Mapping[str, Path], main: Path, vin: str | Non
 
 def _fingerprint(capture: Capture, vin: str, otherwise: datetime | None) -> Found:
     bodies = {what: _content(path) for what, path in capture.files.items()}
+    if CARDATA in bodies:
+        return Found(vin, _last_heard(bodies[CARDATA]) or _required(otherwise), bodies)
     state = next(iter(read_vehicles(bodies["state"])), {})
     bodies_of(state)
     return Found(vin, _time_of(state, otherwise), bodies)
@@ -124,8 +128,19 @@ def _in_dump(vehicle: Json, wanted: Collection[str], otherwise: datetime | None)
     return Found(vin, _time_of(vehicle, otherwise), bodies)
 
 
+def _last_heard(state: bytes) -> datetime | None:
+    """When CarData last told of a descriptor, by a merged state (`sources.cardata.state`)."""
+    held = next(iter(read_vehicles(state)), {}).get("descriptors")
+    entries = held.values() if isinstance(held, dict) else ()
+    times = [read_time(entry.get("received_at")) for entry in entries if isinstance(entry, dict)]
+    return max((time for time in times if time is not None), default=None)
+
+
 def _time_of(vehicle: Json, otherwise: datetime | None) -> datetime:
-    moment = own_time(vehicle) or otherwise
+    return own_time(vehicle) or _required(otherwise)
+
+
+def _required(moment: datetime | None) -> datetime:
     if moment is None:
         raise MalformedAnswer("it does not say when it was had: neither `fetched_at` nor `lastFetched`")
     return moment

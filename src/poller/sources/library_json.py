@@ -14,6 +14,7 @@ from datetime import datetime, tzinfo
 from typing import Any, Final
 
 from poller.errors import MalformedAnswer
+from poller.sources.fingerprint import CARDATA
 from poller.sources.mybmw.parse import parse
 from poller.vehicle.answer import Answer
 from poller.vehicle.records import dumps, milliseconds, parse_time
@@ -90,11 +91,20 @@ def bodies_of(vehicle: Json) -> dict[str, bytes]:
         return {BODY: text}
     if isinstance(vehicle.get("state"), dict):
         return {"state": text}
+    if "fuel_and_battery" in vehicle:
+        raise MalformedAnswer(
+            "it is bimmerconnected's JSON without BMW's `data`, which is all that can be read"
+        )
     raise MalformedAnswer("it has neither `data` nor `state`: not an answer about a vehicle")
 
 
 def understand(answer: Answer, zone: tzinfo) -> Snapshot:
-    """The snapshot of an answer with bodies as from `bodies_of`, or as from BMW. Raises MalformedAnswer."""
+    """The snapshot of an answer with bodies as from `bodies_of`, or as from BMW, or CarData's.
+
+    Raises MalformedAnswer.
+    """
+    if CARDATA in answer.bodies:
+        return _from_cardata(answer)
     china = False
     if BODY in answer.bodies:
         try:
@@ -111,6 +121,15 @@ def metric_data(vehicle: Json) -> Json:
     """A vehicle's ``data``: BMW's own answers, in kilometres and litres. ValueError as `dumps`."""
     data = _table(vehicle, "data")
     return {**data, "state": _metric(_table(data, "state"))} if _imperial(vehicle) else data
+
+
+def _from_cardata(answer: Answer) -> Snapshot:
+    # Only for those who have one: its catalogue is read with it.
+    from poller.sources.cardata.parse import STATE
+    from poller.sources.cardata.parse import parse as parse_cardata
+
+    bodies = {STATE if name == CARDATA else name: body for name, body in answer.bodies.items()}
+    return parse_cardata(replace(answer, bodies=bodies))
 
 
 def _bmw_bodies(data: Json) -> dict[str, bytes]:

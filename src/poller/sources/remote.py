@@ -1,4 +1,18 @@
-"""The seam to a source that can be told to do something: on the command line only, never over HTTP."""
+"""The seam to a source that can be told to do something: on the command line only, never over HTTP.
+
+Arguments of an order, by service; all others take none::
+
+    vehicle_finder     observer_latitude, observer_longitude: degrees, both or neither; default: where
+                       the car itself last said it was
+    charging_settings  target_soc: 20..100 in steps of 5; ac_limit: amperes, one that the car offers;
+                       at least one of the two
+    charging_profile   charging_mode: IMMEDIATE_CHARGING, DELAYED_CHARGING or NO_ACTION, in any case;
+                       precondition_climate: true or false; at least one of the two
+    send_poi           latitude, longitude, or address: a street address that the geocoder is asked
+                       about; beside them, as texts: name, street, postal_code, city, country
+    call               path: of the maker's API, or the last word of a remote command's (``light-flash``);
+                       ``{vin}`` and ``{gcid}`` in it are filled in; params: texts; body: a JSON object
+"""
 
 from __future__ import annotations
 
@@ -13,17 +27,26 @@ class Remote(Protocol):
     """A source whose cars take orders."""
 
     async def offered(self, vin: str) -> Mapping[Service, str]:
-        """Service → why this car does not do it, "" where it does; asks the maker. Raises SourceError."""
+        """Service → why this car does not do it, "" where it does; asks the maker.
+
+        Raises SourceError, CommandRefused if the account has no such vehicle.
+        """
         ...
 
     async def execute(self, order: Order) -> Outcome:
-        """Check what the car can do, send the order once, and follow it to its end (minutes).
+        """Check what the car can do, send the order once, and follow it to its end (four minutes at most).
 
-        Never sent twice, whatever goes wrong. Raises CommandRefused before anything was sent:
-        capability, arguments, state; SourceError if the maker could not be asked or refused us.
+        Carried out at most once, whatever goes wrong. Raises only where the car was certainly not told:
+        CommandRefused (capability, state, geocoder), ArgumentRefused (the order makes no sense),
+        SourceError if the maker could not be asked or refused us. Once it was sent, whatever is or is
+        not known of it is in the Outcome.
         """
         ...
 
     async def pictures(self, vin: str, views: Sequence[str]) -> Mapping[str, bytes]:
-        """View (lower case, as bimmer_connected names them: ``frontside``) → PNG. Raises SourceError."""
+        """View (lower case, as bimmer_connected names them: ``frontside``) → PNG.
+
+        A view that the maker has no picture of is left out. Raises CommandRefused for a view or a
+        vehicle that there is not, SourceError.
+        """
         ...

@@ -1,15 +1,16 @@
-"""A source whose answers are given by the test."""
+"""A source whose answers are given by the test, and whose cars do as they are told."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
-from poller.errors import MalformedAnswer, SourceError
+from poller.errors import CommandRefused, MalformedAnswer, SourceError
 from poller.runtime.clock import Clock
 from poller.sources.base import Answer, LoginState, Target
+from poller.vehicle.command import CommandState, Order, Outcome, Service
 from poller.vehicle.records import milliseconds, parse_time
 from poller.vehicle.snapshot import Snapshot, SnapshotBuilder
 
@@ -21,6 +22,10 @@ class FakeSource:
 
     `script` holds what the next fetches do: readings, raw bytes, or an error to raise; when it is
     empty the last readings come again. `fetched` counts.
+
+    Implements `sources.remote.Remote` too: `ends` holds what comes of the next orders, an error to raise
+    among them; when it is empty they are executed. `orders` has those that were sent, `cannot` what
+    the cars do not do, and why. `before_end` is awaited while an order is under way.
     """
 
     kind = "fake"
@@ -37,13 +42,19 @@ class FakeSource:
         self.fetched: list[str] = []
         self.kept: list[Answer] = []
         self.before_answer: Callable[[], Any] | None = None
+        self.ends: list[Outcome | Exception] = []
+        self.orders: list[Order] = []
+        self.cannot: dict[Service, str] = {}
+        self.before_end: Callable[[], Any] | None = None
+        self.closed = 0
         self._last: Mapping[str, Any] = {"odometer_km": 1000, "soc_percent": 80}
 
     async def open(self) -> None:
         """Nothing to make ready."""
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to let go of; `closed` counts."""
+        self.closed += 1
 
     def login_state(self) -> LoginState:
         """What the test set."""
@@ -88,3 +99,30 @@ class FakeSource:
             signal, _, dimension = key.partition(".")
             builder.put(signal, value, dimension=dimension or None)
         return builder.build()
+
+    async def offered(self, vin: str) -> Mapping[Service, str]:
+        """Everything, but what `cannot` names."""
+        self._require(vin)
+        return {service: self.cannot.get(service, "") for service in get_args(Service)}
+
+    async def execute(self, order: Order) -> Outcome:
+        """The next of `ends`."""
+        reason = (await self.offered(order.vin))[order.service]
+        if reason:
+            raise CommandRefused(reason)
+        self.orders.append(order)
+        if self.before_end is not None:
+            await self.before_end()
+        end = self.ends.pop(0) if self.ends else Outcome(CommandState.EXECUTED)
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    async def pictures(self, vin: str, views: Sequence[str]) -> Mapping[str, bytes]:
+        """Each view is its name, behind the eight bytes with which every PNG begins."""
+        self._require(vin)
+        return {view: b"\x89PNG\r\n\x1a\n" + view.encode() for view in views}
+
+    def _require(self, vin: str) -> None:
+        if vin not in self.vins:
+            raise CommandRefused("the account has no such vehicle")

@@ -6,6 +6,7 @@ between the two leaves a trace. Where a car is sent to, or was found, is in no s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,9 +53,9 @@ GOOD: Final = frozenset({CommandState.EXECUTED, CommandState.IGNORED})
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One thing to do. `arguments` are JSON-ready; which ones, says the service (`sources.mybmw.remote`)."""
+    """One thing to do. `arguments` are JSON-ready; which ones, says the service (`sources.remote`)."""
 
-    vin: str
+    vin: str = field(repr=False)
     service: Service
     arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -71,9 +72,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an order. `reason`: one sentence in plain words wherever `state` is not EXECUTED.
+    """What came of an order.
 
-    `stale` says that the car's state has probably changed, so that it is worth asking anew.
+    `reason`: one sentence in plain words wherever `state` is not EXECUTED; beside that, a remark.
+    TIMED_OUT and UNKNOWN: it was sent, and may or may not have been done. `stale` says that the car's
+    state has probably changed, so that it is worth asking anew (the app waits 7 seconds before).
     """
 
     state: CommandState
@@ -85,6 +88,15 @@ class Outcome:
 
 #: Arguments that say nothing of places or people, and so may stand in a record.
 _TOLD: Final = frozenset({"target_soc", "ac_limit", "charging_mode", "precondition_climate", "path"})
+#: In a path: the account's number.
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def _told(value: Any, vin: str) -> Any:
+    """A path may name the vehicle and its owner; a record is read by those who may know neither."""
+    if not isinstance(value, str):
+        return value
+    return _UUID.sub("{gcid}", re.sub(re.escape(vin), "{vin}", value, flags=re.IGNORECASE))
 
 
 def command_record(
@@ -95,7 +107,7 @@ def command_record(
         "service": order.service,
         "state": str(CommandState.ORDERED if outcome is None else outcome.state),
         "ordered_at": rfc3339(ordered_at),
-        "arguments": {name: value for name, value in order.arguments.items() if name in _TOLD},
+        "arguments": {n: _told(value, order.vin) for n, value in order.arguments.items() if n in _TOLD},
     }
     if outcome is not None:
         body["ended_at"] = rfc3339(at)

@@ -30,6 +30,10 @@ _MAX_PATH = 107
 _ANSWER_WITHIN = 900.0
 
 
+class CutOff(PollerError):
+    """The running poller stopped before it was done."""
+
+
 class ControlServer:
     """Serves `commands` (name → coroutine function over JSON objects) at `path`."""
 
@@ -76,7 +80,8 @@ class ControlClient:
     ) -> dict[str, Any]:
         """Have the daemon do `command`; waits `timeout` seconds for its answer.
 
-        Raises what the daemon raised, as a PollerError with the same exit code, message and hint.
+        Raises what the daemon raised, as a PollerError with the same exit code, message and hint; CutOff
+        where nobody knows whether it was done.
         """
         self._knock()
         limits = httpx.Timeout(5.0, read=timeout)
@@ -86,7 +91,7 @@ class ControlClient:
                 try:
                     response = client.post(f"http://poller/{command}", json=dict(args or {}))
                 except httpx.TimeoutException as error:
-                    raise PollerError("the running poller did not answer in time") from error
+                    raise CutOff("the running poller did not answer in time") from error
                 except httpx.TransportError as error:
                     raise _gone() from error
         return _result(response)
@@ -191,8 +196,8 @@ def _result(response: httpx.Response) -> dict[str, Any]:
             raise PollerError(message, hint=hint)
 
 
-def _gone() -> PollerError:
-    return PollerError("the running poller stopped before it was done", hint="its log says why")
+def _gone() -> CutOff:
+    return CutOff("the running poller stopped before it was done", hint="its log says why")
 
 
 def _not_allowed(path: Path) -> PollerError:

@@ -68,6 +68,15 @@ def test_a_dump_from_china_is_converted_like_its_account() -> None:
     assert snapshot.value("latitude_degrees") == 31.232329239140196
 
 
+def test_what_bmw_says_beside_the_state_stands_in_data() -> None:
+    state = {"state": {"currentMileage": 1}, "capabilities": {}, "vin": "other", "news": [1]}
+    said = heard(Answer("bmw", "mybmw", VIN, AT, {"state": json.dumps(state).encode()}), zone=UTC)
+    data = vehicle_json(vehicle_of(said))["data"]
+    assert (data["news"], data["vin"], data["charging_settings"]) == ([1], VIN, None)
+    again = keys({"vin": VIN, "data": data})["data"]
+    assert again == data
+
+
 @pytest.mark.parametrize("state", [None, [], 7, {"a": json.loads("[" * 60 + "]" * 60)}])
 def test_what_has_no_state_or_no_bottom_is_malformed(state) -> None:
     with pytest.raises(MalformedAnswer):

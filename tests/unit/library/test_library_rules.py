@@ -38,7 +38,7 @@ def ranges(state: dict[str, Any], drive: str) -> tuple[Any, Any, Any]:
 @pytest.mark.parametrize("kind", Word.__subclasses__())
 def test_words_compare_in_any_case_and_what_nobody_knows_is_unknown(kind) -> None:
     for one in kind:
-        assert kind(one.value.lower()) is one
+        assert kind(one.name.lower()) is one
     for odd in ("", "nobody knows", None, 7, [], {}):
         assert kind(odd) is kind.UNKNOWN
 
@@ -79,7 +79,27 @@ CHARGE = {"chargingStatus": "INVALID", "range": 40}
         ("ELECTRIC_WITH_RANGE_EXTENDER", {"electricChargingState": CHARGE}, (NONE, [40, "km"], [40, "km"])),
         ("COMBUSTION", {"combustionFuelLevel": {}}, (NONE, NONE, NONE)),
         ("COMBUSTION", {"combustionFuelLevel": None}, (NONE, NONE, NONE)),
-        ("PLUGIN_HYBRID", {"combustionFuelLevel": TANK, "electricChargingState": None}, (NONE, NONE, NONE)),
+        (
+            "PLUGIN_HYBRID",
+            {"combustionFuelLevel": TANK, "electricChargingState": None},
+            ([610, "km"], NONE, [610, "km"]),
+        ),
+        (
+            "PLUGIN_HYBRID",
+            {"combustionFuelLevel": {"range": None}, "electricChargingState": CHARGE},
+            ([-40, "km"], [40, "km"], [None, "km"]),
+        ),
+        (
+            "PLUGIN_HYBRID",
+            {"combustionFuelLevel": TANK, "electricChargingState": {**CHARGE, "range": None}},
+            ([610, "km"], [None, "km"], [610, "km"]),
+        ),
+        (
+            "ELECTRIC_WITH_RANGE_EXTENDER",
+            {"combustionFuelLevel": {"range": None}, "electricChargingState": CHARGE},
+            ([None, "km"], [40, "km"], [40, "km"]),
+        ),
+        ("ELECTRIC_WITH_RANGE_EXTENDER", {"combustionFuelLevel": {}}, (NONE, NONE, [0, None])),
         (
             "ELECTRIC",
             {"combustionFuelLevel": None, "electricChargingState": CHARGE},
@@ -101,10 +121,29 @@ def test_ranges_follow_the_drive_train(drive, state, expected) -> None:
 @pytest.mark.parametrize(
     "bad",
     [{"range": 5}, {"chargingStatus": "CHARGING", "chargingLevelPercent": None},
-     {"chargingStatus": "CHARGING", "remainingChargingMinutes": None}],
+     {"chargingStatus": "CHARGING", "remainingChargingMinutes": None},
+     {"chargingStatus": "CHARGING", "chargingTarget": None}],
 )  # fmt: skip
 def test_one_bad_value_costs_the_whole_area(bad) -> None:
     assert energy({"electricChargingState": bad}, "ELECTRIC") == energy({}, "ELECTRIC")
+
+
+@pytest.mark.parametrize(("sent", "whole"), [(80, 80), (79.9, 79), ("80", 80)])
+def test_a_target_and_a_charge_are_whole(sent, whole) -> None:
+    battery = {"chargingStatus": "CHARGING", "chargingTarget": sent, "chargingLevelPercent": sent}
+    known = energy({"electricChargingState": battery}, "ELECTRIC")
+    assert [known["charging_target"], known["remaining_battery_percent"]] == [whole, whole]
+    assert type(known["charging_target"]) is int
+
+
+def test_words_that_are_left_out_are_written_in_capitals() -> None:
+    """The words compare in any case, what is dropped or renamed for its word does not."""
+    battery = {"electricChargingState": {"chargingStatus": "invalid"}}
+    assert energy(battery, "ELECTRIC")["charging_status"] == "INVALID"
+    doors = {"windowsState": {"rear": "invalid", "leftRear": "INVALID"}}
+    assert [one["name"] for one in keys(doors)["doors_and_windows"]["windows"]] == ["rear"]
+    messages = {"checkControlMessages": [{"type": "A", "severity": "ok"}, {"type": "B", "severity": "OK"}]}
+    assert keys(messages)["check_control_messages"]["urgent_check_control_messages"] == "A"
 
 
 def test_an_end_of_charging_is_told_also_of_an_unplugged_car() -> None:
@@ -127,6 +166,15 @@ def test_a_start_is_the_next_in_local_time_without_a_zone(zone, hour, expected) 
     window = {"reductionOfChargeCurrent": {"start": {"hour": hour, "minute": 0}, "end": {"hour": 9}}}
     state = {"electricChargingState": {"chargingStatus": "WAITING_FOR_CHARGING"}, "chargingProfile": window}
     assert energy(state, "ELECTRIC", zone=ZoneInfo(zone))["charging_start_time"] == expected
+
+
+@pytest.mark.parametrize("window", [{}, {"end": {"hour": 9, "minute": 0}}])
+def test_a_window_without_a_start_costs_the_area_of_a_car_that_waits(window) -> None:
+    battery = {"chargingStatus": "WAITING_FOR_CHARGING", "range": 5}
+    state = {"electricChargingState": battery, "chargingProfile": {"reductionOfChargeCurrent": window}}
+    assert energy(state, "ELECTRIC") == energy({}, "ELECTRIC")
+    battery["chargingStatus"] = "CHARGING"
+    assert energy(state, "ELECTRIC")["remaining_range_electric"] == [5, "km"]
 
 
 def test_only_a_car_that_waits_has_a_start() -> None:
@@ -163,6 +211,37 @@ def test_a_profile_is_missing_without_the_states_own() -> None:
     }  # fmt: skip
 
 
+def test_a_profile_without_its_words_has_unknown_ones() -> None:
+    known = keys({"chargingProfile": {"chargingSettings": {}}})["charging_profile"]
+    assert (known["charging_mode"], known["charging_preferences"]) == ("UNKNOWN", "UNKNOWN")
+
+
+def test_a_departure_without_days_has_none() -> None:
+    plan = {"chargingSettings": {}, "departureTimes": [{"id": 1}, {"id": 2, "timerWeekDays": []}]}
+    first, second = keys({"chargingProfile": plan})["charging_profile"]["departure_times"]
+    assert (first["weekdays"], first["start_time"], first["action"]) == (None, None, None)
+    assert second["weekdays"] == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "limits"),
+    [
+        ({"chargingSettingsDetail": {"acLimit": {"values": [6, 16]}}}, [6, 16]),
+        ({"chargingSettingsDetail": {}}, None),
+        ({"chargingSettingsDetail": {"acLimit": {"max": 32}}}, "no profile"),
+        ([], None),
+        (None, None),
+        (7, "no profile"),
+    ],
+)
+def test_limits_come_from_the_charging_settings(settings, limits) -> None:
+    plan = {"chargingProfile": {"chargingSettings": {}}}
+    known = keys(plan, charging_settings=settings)
+    profile = known["charging_profile"]
+    assert ("no profile" if profile is None else profile["ac_available_limits"]) == limits
+    assert known["data"]["charging_settings"] == settings
+
+
 # --- body -------------------------------------------------------------------------------------
 
 
@@ -195,10 +274,32 @@ def test_a_roof_without_doors_costs_the_windows_too() -> None:
     assert keys(state)["doors_and_windows"] == keys({})["doors_and_windows"]
 
 
+@pytest.mark.parametrize("nothing", [None, {}, [], 0])
+def test_an_empty_block_is_no_block(nothing) -> None:
+    windows = {"windowsState": {"rear": "OPEN"}}
+    for block in ("doorsState", "roofState"):
+        assert keys({**windows, block: nothing})["doors_and_windows"]["open_windows"] != []
+    doors = {"doorsState": {"hood": "OPEN", "combinedSecurityState": "SECURED"}, "windowsState": nothing}
+    assert keys(doors)["doors_and_windows"]["door_lock_state"] == "SECURED"
+    place = keys({"location": nothing, "lastFetched": "2023-01-04T14:57:06Z"})["vehicle_location"]
+    assert place["vehicle_update_timestamp"] == "2023-01-04T14:57:06+00:00"
+    roof = {"roofState": {"roofState": "OPEN", "roofStateType": "SUN_ROOF"}, "doorsState": nothing}
+    assert keys({**windows, **roof})["doors_and_windows"] == keys({})["doors_and_windows"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("SUN_ROOF", "sunRoof"), ("hard-top_B 2", "hardtopB2"), ("GLASS_1ST", "glass1st")]
+)
+def test_a_roof_is_named_by_letters_and_digits(kind, name) -> None:
+    state = {"doorsState": {"hood": "CLOSED"}, "roofState": {"roofState": "OPEN", "roofStateType": kind}}
+    assert keys(state)["doors_and_windows"]["lids"][-1]["name"] == name
+
+
 @pytest.mark.parametrize(
     ("week", "monday"),
     [(4021, "2021-10-04T00:00:00"), (5299, "2099-12-21T00:00:00"), (124, "2024-01-01T00:00:00"), (0, None),
-     (5421, None), (99, None), (None, None), ("x", None)],
+     (5421, None), (21, "2020-12-28T00:00:00"), (5321, "2022-01-03T00:00:00"), (1205, "2005-03-21T00:00:00"),
+     (None, None), ("", None)],
 )  # fmt: skip
 def test_a_tyres_week_is_its_monday(week, monday) -> None:
     wheel = {"status": {"currentPressure": 250}, "details": {"manufacturingWeek": week, "season": 4}}
@@ -208,7 +309,11 @@ def test_a_tyres_week_is_its_monday(week, monday) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("odd", [{}, {"details": {}}, {"status": {}, "rim": 19}, {"status": None}, None])
+@pytest.mark.parametrize(
+    "odd",
+    [{}, {"details": {}}, {"status": {}, "rim": 19}, {"status": None}, None,
+     {"status": {}, "details": {"manufacturingWeek": "4021"}}],
+)  # fmt: skip
 def test_one_odd_tyre_costs_all_four(odd) -> None:
     wheel = {"status": {"currentPressure": 250}}
     wheels = {**dict.fromkeys(("frontLeft", "frontRight", "rearLeft"), wheel), "rearRight": odd}
@@ -236,6 +341,28 @@ def test_the_next_service_is_the_nearest_and_of_two_the_first_by_type() -> None:
     assert report["next_service_by_time"]["service_type"] == "A"
     assert report["messages"][2]["due_distance"] == NONE
     assert report["is_service_required"], "an unknown state counts"
+
+
+def test_distances_and_types_are_ordered_as_texts() -> None:
+    services = [
+        {"type": kind, "status": "OK", "mileage": km} for kind, km in (("B", -5), ("C", -30), (7, -5))
+    ]
+    report = keys({"requiredServices": services})["condition_based_services"]
+    assert report["next_service_by_distance"]["due_distance"] == [-5, "km"]
+    assert report["next_service_by_distance"]["service_type"] == 7
+
+
+@pytest.mark.parametrize("bad", [{"mileage": [1]}, {"dateTime": 7}])
+def test_a_due_date_or_distance_of_another_kind_costs_all_services(bad) -> None:
+    services = [{"type": "OIL", "status": "OK"}, {"type": "B", "status": "OK", **bad}]
+    assert keys({"requiredServices": services})["condition_based_services"]["messages"] == []
+
+
+def test_a_message_without_a_type_costs_all_of_them_if_it_is_urgent() -> None:
+    low, high = {"type": None, "severity": "LOW"}, {"type": None, "severity": "HIGH"}
+    report = keys({"checkControlMessages": [low]})["check_control_messages"]
+    assert report["messages"] == [{"description_short": None, "description_long": None, "state": "LOW"}]
+    assert keys({"checkControlMessages": [low, high]})["check_control_messages"]["messages"] == []
 
 
 def test_only_messages_beyond_low_are_urgent() -> None:
@@ -278,7 +405,7 @@ def test_ventilation_is_no_climate(activity, on) -> None:
 @pytest.mark.parametrize(
     "coordinates",
     [{"latitude": "48.1", "longitude": 11}, {"latitude": 91, "longitude": 11}, {"latitude": 48}, None,
-     {"latitude": None, "longitude": 11}],
+     {"latitude": None, "longitude": 11}, {"latitude": None, "longitude": None}],
 )  # fmt: skip
 def test_a_position_that_is_none_costs_the_area_but_not_the_region(coordinates) -> None:
     known = keys({"location": {"coordinates": coordinates, "heading": 1}}, region="na")["vehicle_location"]
@@ -286,6 +413,27 @@ def test_a_position_that_is_none_costs_the_area_but_not_the_region(coordinates) 
         "location": None, "heading": None, "vehicle_update_timestamp": None, "account_region": "na",
         "remote_service_position": None,
     }  # fmt: skip
+
+
+def test_degrees_are_fractions_even_if_bmw_sends_whole_ones() -> None:
+    place = {"location": {"coordinates": {"latitude": 48, "longitude": -0}, "heading": 1}}
+    found = keys(place)["vehicle_location"]["location"]
+    assert [type(value) for value in found.values()] == [float, float]
+
+
+def test_a_car_that_never_reported_did_so_in_1970() -> None:
+    """BMW writes the year 1 for "never"; the vehicle's own timestamp keeps it."""
+    never = keys({"lastFetched": "0001-01-01T00:00:00Z"})
+    assert never["timestamp"] == "0001-01-01T00:00:00+00:00"
+    assert never["vehicle_location"]["vehicle_update_timestamp"] == "1970-01-01T00:00:00+00:00"
+
+
+def test_a_time_that_is_no_text_costs_the_place_but_not_the_other_time() -> None:
+    place = {"coordinates": {"latitude": 48.1, "longitude": 11.5}, "heading": 1}
+    state = {"location": place, "lastFetched": "2023-01-04T14:57:06Z"}
+    known = keys(state, attributes={"lastFetched": 7})
+    assert known["timestamp"] == "2023-01-04T14:57:06+00:00"
+    assert known["vehicle_location"]["location"] is None
 
 
 def test_positions_in_china_are_converted_for_an_account_in_china() -> None:
@@ -301,6 +449,11 @@ def test_positions_in_china_are_converted_for_an_account_in_china() -> None:
         ("2023-01-04T14:57:06.999Z", "2023-01-04T14:57:06+00:00"),
         ("2023-01-04T14:57:06+02:00", "2023-01-04T12:57:06+00:00"),
         ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00"),
+        ("2023-01-04T14:57:06+0530", "2023-01-04T09:27:06+00:00"),
+        ("2023-01-04T14:57:06.345678Z", "2023-01-04T14:57:06+00:00"),
+        ("2023-1-4T1:2:3z", "2023-01-04T01:02:03+00:00"),
+        ("2023-01-04T14:57:06.3456789Z", None),
+        ("2023-01-04T14:57:60Z", None),
         ("2023-01-04 14:57:06", None),
         ("", None),
         (None, None),
@@ -313,9 +466,11 @@ def test_times_are_utc_without_fraction(fetched, expected) -> None:
 # --- capabilities -----------------------------------------------------------------------------
 
 
-def test_capabilities_are_off_unless_bmw_says_true() -> None:
-    nothing = keys({}, capabilities={"horn": None, "lock": 1, "lastStateCallState": None})
+def test_capabilities_are_as_bmw_says_and_off_where_it_says_nothing() -> None:
+    nothing = keys({"isLscSupported": None}, capabilities={"horn": None, "lastStateCallState": None})
     assert [name for name in nothing if name.startswith("is_remote") and nothing[name]] == []
+    assert (nothing["is_remote_horn_enabled"], nothing["is_remote_lights_enabled"]) == (None, False)
+    assert nothing["is_lsc_enabled"] is None
     assert nothing["lsc_type"] == "UNKNOWN"
     commands = {"chargingControl": ["START"]}
     some = keys(

@@ -37,6 +37,8 @@ def test_names_of_toml_and_of_python_mean_the_same() -> None:
         ("unauthorized", {STATE}),
         ("login_refused", set()),
         ("captcha_demanded", set()),
+        ("command_error", set()),
+        ("command_unanswered", set()),
     ],
 )
 def test_each_kind_reaches_what_it_is_about(kind, hit) -> None:

@@ -213,3 +213,14 @@ DELETE FROM bodies WHERE id = ?
 
 -- name: shelves_drop
 DELETE FROM shelves WHERE day = ?
+
+-- name: vins
+SELECT DISTINCT vin FROM shelves WHERE vin <> '' ORDER BY vin
+
+-- name: answer_days
+SELECT DISTINCT day FROM shelves WHERE role = 'answer' AND day >= ? ORDER BY day DESC
+
+-- name: answers_of_day
+SELECT s.source, s.name, s.vin, a.received_ms, a.bodies
+FROM shelves s JOIN answers a ON a.shelf = s.id
+WHERE s.day = ? AND s.role = 'answer' AND a.received_ms >= ? ORDER BY a.received_ms DESC

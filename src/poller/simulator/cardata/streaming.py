@@ -177,6 +177,10 @@ class Streaming:
                 self._send(heapq.heappop(self._queue))
             await wait(self._more, self._clock, (self._next(since) - now).total_seconds())
 
+    def hurry(self) -> None:
+        """A car may report sooner than it would have: look again when."""
+        self._more.set()
+
     def burst(self, vin: str | None = None) -> None:
         """Let a car (None: every one) send all it has, now."""
         now = self._clock.now()

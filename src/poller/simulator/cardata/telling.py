@@ -16,6 +16,8 @@ from poller.simulator.car import Arrival, Car
 from poller.simulator.life.report import ChargeReport, FuelReport, Report, ServiceReport
 from poller.simulator.life.spec import WHEELS, CarSpec
 from poller.simulator.life.timeline import EPOCH, time_at
+from poller.simulator.life.wishes import Wishes
+from poller.simulator.mybmw_plan import in_state
 
 Scalar = bool | int | float | str | None
 #: Descriptor, value, and the unit as the stream spells it; None: it has none.
@@ -50,14 +52,21 @@ _STATUS: Final = {
     "waiting": "INITIALIZATION",
     "charging": "CHARGINGACTIVE",
     "done": "CHARGINGENDED",
+    "stopped": "CHARGINGPAUSED",
 }
 _HV_STATUS: Final = {
     "unplugged": "NOT_CHARGING",
     "waiting": "WAITING_FOR_CHARGING",
     "charging": "CHARGING",
     "done": "FINISHED_NOT_FULL",
+    "stopped": "NOT_CHARGING",
 }
-_COMFORT: Final = {"inactive": "NOT_ACTIVE", "heating": "COMFORT_HEATING", "cooling": "COMFORT_COOLING"}
+_COMFORT: Final = {
+    "inactive": "NOT_ACTIVE",
+    "heating": "COMFORT_HEATING",
+    "cooling": "COMFORT_COOLING",
+    "ventilation": "COMFORT_VENTILATION",
+}
 _SERVICES: Final = {
     "oil": (1, "Engine oil"),
     "brake_fluid": (3, "Brake fluid"),
@@ -153,7 +162,7 @@ class TellingCar:
         spec, charge, fuel = self.car.spec, report.charge, report.fuel
         if charge is not None:
             yield from self._charge(charge)
-            yield from self._plan(charge)
+            yield from self._plan(charge, report.wishes)
         if fuel is not None:
             yield from self._fuel(fuel, charge)
         elif spec.brand == "bmw":
@@ -183,13 +192,14 @@ class TellingCar:
         yield f"{CHARGING}.timeToFullyCharged", minutes or "INVALID", "min"
         yield from _plug(charge)
 
-    def _plan(self, charge: ChargeReport) -> Iterator[Row]:
-        plan = model_of(self.car.spec)["state"]["chargingProfile"]
+    def _plan(self, charge: ChargeReport, wishes: Wishes) -> Iterator[Row]:
+        usual = model_of(self.car.spec)["state"]["chargingProfile"]
+        plan = usual if wishes.plan is None else in_state(wishes.plan, usual)
         yield f"{CHARGING}.profile.mode", plan["chargingMode"], None
         yield f"{CHARGING}.profile.preference", plan["chargingPreference"], None
         yield f"{CHARGING}.profile.timerType", plan["chargingControlType"], None
         yield f"{CHARGING}.profile.climatizationActive", plan["climatisationOn"], None
-        limit = plan["chargingSettings"].get("acCurrentLimit")
+        limit = wishes.amperes or plan["chargingSettings"].get("acCurrentLimit")
         if limit is not None:
             active = plan["chargingSettings"]["isAcCurrentLimitActive"]
             yield f"{BATTERY}.charging.acLimit.selected", limit, "A"

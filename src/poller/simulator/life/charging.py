@@ -11,6 +11,7 @@ from poller.simulator.life.spec import Battery, Charger
 from poller.simulator.life.state import Plug
 from poller.simulator.life.timeline import DAY, time_at
 from poller.simulator.life.truth import Charge
+from poller.simulator.life.wishes import Wishes
 
 _NEVER = 2**40
 _ENOUGH = 1e-6  # kWh
@@ -27,23 +28,53 @@ def plug_in(
 
 
 def decide(life: Living) -> None:
-    """Whether energy flows from this second on, and how fast."""
+    """Whether energy flows from this second on, and how fast; what was told to stop stays so."""
     state, plug, battery = life.state, life.state.plug, life.spec.battery
-    if plug is None or battery is None:
+    if plug is None or battery is None or plug.status == "stopped":
         return
     if _missing_kwh(life, plug) <= _ENOUGH:
         state.plug = plug._replace(status="done", kilowatts=0.0)
     elif plug.window is not None and not _is_open(life, plug.window):
         state.plug = plug._replace(status="waiting", kilowatts=0.0)
     else:
-        power = energy.charging_kilowatts(battery, plug.charger, state.soc, life.celsius())
+        charger = plug.charger.limited(state.wishes.amperes)
+        power = energy.charging_kilowatts(battery, charger, state.soc, life.celsius())
         since = state.at if plug.flowed_from is None else plug.flowed_from
         state.plug = plug._replace(status="charging", kilowatts=power, flowed_from=since)
 
 
+def resume(life: Living) -> None:
+    """Lets energy flow on this cable, whatever its window says."""
+    if life.state.plug is not None:
+        life.state.plug = life.state.plug._replace(window=None, status="waiting")
+        decide(life)
+
+
+def pause(life: Living) -> None:
+    """Lets none flow until it is resumed or plugged in anew."""
+    plug = life.state.plug
+    if plug is not None and plug.status != "done":
+        life.state.plug = plug._replace(status="stopped", kilowatts=0.0)
+
+
+def adjust(life: Living, wishes: Wishes) -> None:
+    """Settings from now on, on this cable too: the target on alternating current, the window at home."""
+    state = life.state
+    state.wishes = state.wishes.changed(wishes)
+    if wishes.target_percent is not None:
+        state.target_percent = wishes.target_percent
+    plug = state.plug
+    if plug is not None and wishes.target_percent is not None and plug.charger.phases:
+        plug = plug._replace(until_percent=wishes.target_percent)
+    if plug is not None and wishes.plan is not None and plug.place == "home":
+        plug = plug._replace(window=wishes.plan.hours)
+    state.plug = plug
+    decide(life)
+
+
 def next_change(life: Living, plug: Plug) -> int:
     """The second at which to `decide` again, if nobody pulls the cable before."""
-    if plug.status == "done":
+    if plug.status in ("done", "stopped"):
         return _NEVER
     edge = _NEVER if plug.window is None else life.state.at + _until_edge(life, plug.window)
     if plug.status == "waiting":

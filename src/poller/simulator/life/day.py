@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from poller.simulator.life import charging, diary, upkeep
@@ -14,6 +15,7 @@ from poller.simulator.life.state import Moment, State, Task
 from poller.simulator.life.timeline import DAY
 from poller.simulator.life.tires import TIRES_LOW, are_low, mounted
 from poller.simulator.life.truth import Record
+from poller.simulator.life.wishes import Wishes
 
 #: No stand is so short that the report of its beginning would come after its end.
 _SHORTEST_STAND = 600
@@ -50,13 +52,15 @@ def delivered(spec: CarSpec, seed: int) -> State:
         target_percent=spec.habits.target_percent, driving=False, locked=True, open=frozenset(),
         climate="inactive", climate_until=0, climate_since=0, cabin_battery_kwh=0.0, cabin_wall_kwh=0.0,
         standing_since=0, drained_kwh=0.0, plug=None, left_open=(), tires=mounted(spec.body, seed),
-        dues=upkeep.first_dues(spec, seed), warned=(), agenda=(),
+        dues=upkeep.first_dues(spec, seed), warned=(), agenda=(), wishes=Wishes(),
     )  # fmt: skip
 
 
-def live(spec: CarSpec, seed: int, day: int, state: State) -> LivedDay:
-    """Lives through a day from the state in which the one before ended."""
+def live(spec: CarSpec, seed: int, day: int, state: State, told: Sequence[Task] = ()) -> LivedDay:
+    """Lives through a day from the state in which the one before ended; `told`: from afar, in it."""
     life = Living(spec, seed, day, state)
+    for task in told:
+        life.intend(task)
     life.note()
     plan = _plan(life)
     begin = diary.local_midnight(spec.habits.zone, day)
@@ -155,11 +159,13 @@ def _evening(life: Living, *, packs: bool) -> None:
     charger, battery = spec.places["home"].charger, spec.battery
     if battery is None or charger is None:
         return
-    habits = spec.habits
-    state.target_percent = 100.0 if packs else habits.target_percent
+    habits, wishes = spec.habits, state.wishes
+    usual = habits.target_percent if wishes.target_percent is None else wishes.target_percent
+    state.target_percent = 100.0 if packs else usual
     if packs:
         charging.unplug(life)  # and in again, for more
     if state.plug is None and (packs or state.soc < habits.charge_below):
         stand(life, state.at + _PLUGGING)
         state.capacity_kwh = max(state.energy_kwh, capacity_kwh(battery, life.years, state.odometer_km))
-        charging.plug_in(life, charger, state.target_percent, habits.window)
+        window = habits.window if wishes.plan is None else wishes.plan.hours
+        charging.plug_in(life, charger, state.target_percent, window)

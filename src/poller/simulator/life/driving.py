@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from poller.simulator.life import charging, energy
+from poller.simulator.life import cabin, charging, energy
+from poller.simulator.life.closing import close_everything
 from poller.simulator.life.living import Living, between
 from poller.simulator.life.spec import Charger, Position
-from poller.simulator.life.standing import close_everything, stand
+from poller.simulator.life.standing import stand
 from poller.simulator.life.timeline import time_at
-from poller.simulator.life.truth import Drain, Preheat, Refuel, Trip
+from poller.simulator.life.truth import Drain, Refuel, Trip
 
 _GETTING_IN = 70
 _GETTING_OUT = 60
@@ -82,21 +83,15 @@ def _preheat(life: Living, at: int) -> None:
     if start <= life.state.at or energy.climate_kilowatts(celsius) < _WORTH_IT:
         return
     stand(life, start)
-    state = life.state
-    state.climate = "heating" if celsius < 20 else "cooling"
-    state.climate_since, state.climate_until = start, at
-    state.cabin_battery_kwh = state.cabin_wall_kwh = 0.0
+    cabin.keep(life, at)
     life.note()
 
 
 def _end_stand(life: Living) -> None:
-    state, now = life.state, time_at(life.state.at)
-    if state.climate != "inactive":
-        since = time_at(state.climate_since)
-        life.records.append(Preheat(since, now, state.cabin_battery_kwh, state.cabin_wall_kwh))
-        state.climate = "inactive"
+    cabin.stop(life)
+    state = life.state
     if life.spec.battery:
-        life.records.append(Drain(time_at(state.standing_since), now, state.drained_kwh))
+        life.records.append(Drain(time_at(state.standing_since), time_at(state.at), state.drained_kwh))
 
 
 def _need(life: Living, kmh: float) -> _Need:
@@ -174,7 +169,7 @@ def _top_up(life: Living, left: float, need: _Need) -> None:
         percent = 100 * left * need.electric / state.capacity_kwh + spec.battery.reserve_percent + 6
         stand(life, state.at + 60)
         charging.plug_in(life, Charger(spec.fast_kilowatts, 0), min(80.0, max(55.0, percent)))
-        while state.plug and state.plug.status != "done":
+        while state.plug and state.plug.status in ("waiting", "charging"):
             stand(life, charging.next_change(life, state.plug))
         charging.unplug(life)
         life.note()

@@ -43,7 +43,7 @@ class Living:
 
     def intend(self, task: Task) -> None:
         """Puts something on the agenda of stands."""
-        self.state.agenda = tuple(sorted((*self.state.agenda, task)))
+        self.state.agenda = tuple(sorted((*self.state.agenda, task), key=lambda task: task[:3]))
 
     @property
     def years(self) -> float:

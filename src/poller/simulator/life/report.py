@@ -2,13 +2,14 @@
 
 It reports every event, each whole percent while charging or draining, and every five minutes on
 the road. A report takes seconds to arrive; some come minutes late, and of those that only repeat
-(percent, road) some never come: the next one makes up for it.
+(percent, road) some never come: the next one makes up for it. A car that was told something from
+afar says at once what became of it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -20,8 +21,11 @@ from poller.simulator.life.spec import WHEELS, CarSpec, Position, Wheel
 from poller.simulator.life.state import Climate, Moment, Plug
 from poller.simulator.life.timeline import dice, time_at
 from poller.simulator.life.tires import kpa
+from poller.simulator.life.wishes import Wishes
 
 _ON_THE_ROAD = 300
+#: Seconds after a car has obeyed: all know of it.
+OBEYED = 2
 _SOONEST, _USUALLY_WITHIN = 4, 50
 _EVENT_LATE_WITHIN, _ROUTINE_LATE_WITHIN = 300, 1200
 _LATE, _LOST = 0.05, 0.03
@@ -54,7 +58,7 @@ class ChargeReport:
     target_percent: int
     range_km: int
     plugged: bool
-    status: Literal["unplugged", "waiting", "charging", "done"]
+    status: Literal["unplugged", "waiting", "charging", "done", "stopped"]
     current: Literal["ac", "dc"] | None
     kilowatts: float
     left: timedelta | None
@@ -95,10 +99,13 @@ class Report:
     services: tuple[ServiceReport, ...]
     messages: Mapping[str, str]
     aux_volts: float
+    wishes: Wishes
 
 
-def sent_on(spec: CarSpec, seed: int, day: int, moments: Sequence[Moment]) -> tuple[Sent, ...]:
-    """The reports of a day in order; all have arrived when it ends."""
+def sent_on(
+    spec: CarSpec, seed: int, day: int, moments: Sequence[Moment], told: Collection[int] = ()
+) -> tuple[Sent, ...]:
+    """The reports of a day in order; all have arrived when it ends. `told`: when it obeyed, from afar."""
     events = {moment.at for moment in (moments[1:-1] if day else moments[:-1])}
     routine = {
         at
@@ -108,6 +115,9 @@ def sent_on(spec: CarSpec, seed: int, day: int, moments: Sequence[Moment]) -> tu
     chance, end = dice(seed, f"reports {spec.vin}", day), moments[-1].at
     sent = []
     for at in sorted(events | routine):
+        if at in told:
+            sent.append(Sent(at, max(at, min(at + OBEYED, end - 1))))
+            continue
         event, lost, late = at in events, chance.random() < _LOST, chance.random() < _LATE
         late_within = _EVENT_LATE_WITHIN if event else _ROUTINE_LATE_WITHIN
         delay = _SOONEST + round((late_within if late else _USUALLY_WITHIN) * chance.random())
@@ -136,6 +146,7 @@ def report_of(spec: CarSpec, seed: int, moment: Moment, arrived: int) -> Report:
         services=tuple(_service(moment, number) for number in range(len(moment.dues))),
         messages={warned.what: warned.severity for warned in moment.warned},
         aux_volts=_aux_volts(moment),
+        wishes=moment.wishes,
     )
 
 
@@ -154,11 +165,20 @@ def _at_each_percent(one: Moment, after: Moment) -> Iterator[int]:
         return
     first, last = one.soc, 100 * after.energy_kwh / one.capacity_kwh
     low, high = sorted((first, last))
+    speed = _percent_per_second(one, after)
     for percent in range(math.floor(low + 0.5), math.floor(high + 0.5)):
-        share = (percent + 0.5 - first) / (last - first)
-        at = one.at + math.ceil(share * (after.at - one.at)) + 1
+        at = one.at + math.ceil((percent + 0.5 - first) / speed) + 1
         if at < after.at:
             yield at
+
+
+def _percent_per_second(one: Moment, after: Moment) -> float:
+    """As it is at first, whatever comes after; the last second of a charge is not a whole one."""
+    if one.plug is not None and one.plug.status == "charging":
+        kilowatts = one.plug.kilowatts
+    else:
+        kilowatts = 3600 * (after.energy_kwh - one.energy_kwh) / (after.at - one.at)
+    return 100 * kilowatts / 3600 / one.capacity_kwh
 
 
 def _charge(spec: CarSpec, seed: int, moment: Moment) -> ChargeReport | None:
@@ -183,9 +203,10 @@ def _charge(spec: CarSpec, seed: int, moment: Moment) -> ChargeReport | None:
 def _left(spec: CarSpec, seed: int, moment: Moment, plug: Plug) -> timedelta:
     """The car's estimate, in whole minutes: on to where it stops, at the power of each band."""
     celsius, hours, soc = weather_of(spec, seed).celsius(moment.at), 0.0, moment.soc
+    charger = plug.charger.limited(moment.wishes.amperes)
     while spec.battery and soc < plug.until_percent - _ROUNDING:
-        step = min(energy.band_end(plug.charger, soc), plug.until_percent)
-        power = energy.charging_kilowatts(spec.battery, plug.charger, soc, celsius)
+        step = min(energy.band_end(charger, soc), plug.until_percent)
+        power = energy.charging_kilowatts(spec.battery, charger, soc, celsius)
         hours += (step - soc) / 100 * moment.capacity_kwh / power
         soc = step
     return timedelta(minutes=max(1, math.ceil(60 * hours)))

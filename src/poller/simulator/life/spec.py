@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 Position = tuple[float, float]  # degrees north, degrees east
 Wheel = Literal["front_left", "front_right", "rear_left", "rear_right"]
 WHEELS: tuple[Wheel, ...] = ("front_left", "front_right", "rear_left", "rear_right")
+_KILOVOLTS = 0.23
 
 
 class Charger(NamedTuple):
@@ -16,6 +17,12 @@ class Charger(NamedTuple):
 
     kilowatts: float
     phases: int
+
+    def limited(self, amperes: int | None) -> Charger:
+        """With no more than that for each phase; None, or direct current: as it is."""
+        if amperes is None or not self.phases:
+            return self
+        return self._replace(kilowatts=min(self.kilowatts, _KILOVOLTS * amperes * self.phases))
 
     @property
     def current(self) -> Literal["ac", "dc"]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from poller.simulator.life import charging
+from poller.simulator.life import cabin, charging, closing, obeying
 from poller.simulator.life.energy import climate_kilowatts
 from poller.simulator.life.living import Living
 from poller.simulator.life.state import Task, Warned
 from poller.simulator.life.timeline import time_at
 from poller.simulator.life.tires import TIRES_LOW, lowest_kpa, pumped
-from poller.simulator.life.truth import LeftOpen, Message, Pumped, Serviced
+from poller.simulator.life.truth import Message, Pumped, Serviced
 from poller.simulator.life.upkeep import is_near, renewed
 
 
@@ -30,14 +30,6 @@ def stand(life: Living, until: int) -> None:
             life.note()
 
 
-def close_everything(life: Living) -> None:
-    """Whoever comes to drive sees what was left open."""
-    due = [task for task in life.state.agenda if task.verb == "close"]
-    life.state.agenda = tuple(task for task in life.state.agenda if task.verb != "close")
-    for task in due:
-        happen(life, task)
-
-
 def warn(life: Living, what: str, severity: str) -> bool:
     """Raises a check-control message; False if it stands already."""
     state = life.state
@@ -51,7 +43,7 @@ def happen(life: Living, task: Task) -> None:
     """One thing of the agenda, now."""
     match task.verb:
         case "close":
-            _close(life, task.what)
+            closing.close(life, task.what)
         case "clear":
             _clear(life, task.what)
         case "pump":
@@ -62,6 +54,10 @@ def happen(life: Living, task: Task) -> None:
             life.state.open -= {"hood"}
         case "serve":
             _serve(life)
+        case "end_climate":
+            cabin.stop(life)
+        case "obey" if task.command is not None:
+            obeying.obey(life, task.command)
 
 
 def _flow(life: Living, until: int) -> None:
@@ -88,16 +84,6 @@ def _keep_cabin(life: Living, seconds: int) -> None:
         taken = min(kwh, state.energy_kwh)
         state.energy_kwh -= taken
         state.cabin_battery_kwh += taken
-
-
-def _close(life: Living, what: str) -> None:
-    state = life.state
-    state.open -= {what}
-    state.locked |= what == "lock"
-    since = dict(state.left_open).get(what)
-    if since is not None:
-        state.left_open = tuple(left for left in state.left_open if left[0] != what)
-        life.records.append(LeftOpen(time_at(since), time_at(state.at), what))
 
 
 def _clear(life: Living, what: str) -> None:

@@ -7,12 +7,16 @@ from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from poller.simulator.life.spec import Charger, Position
+from poller.simulator.life.wishes import Command, Wishes
 
-Climate = Literal["inactive", "heating", "cooling"]
+Climate = Literal["inactive", "heating", "cooling", "ventilation"]
 
 
 class Plug(NamedTuple):
-    """A cable between car and charger, since `since`; `until_percent` is where it stops or is pulled."""
+    """A cable between car and charger, since `since`; `until_percent` is where it stops or is pulled.
+
+    "stopped" is what was told from afar; it stays so until told otherwise, or unplugged.
+    """
 
     charger: Charger
     place: str
@@ -20,7 +24,7 @@ class Plug(NamedTuple):
     until_percent: float
     window: tuple[float, float] | None
     soc_before: float
-    status: Literal["waiting", "charging", "done"] = "waiting"
+    status: Literal["waiting", "charging", "done", "stopped"] = "waiting"
     kilowatts: float = 0.0  # into the battery, now
     flowed_from: int | None = None
     flowed_until: int | None = None
@@ -56,8 +60,9 @@ class Task(NamedTuple):
     """Something that will happen on a stand: see `standing.happen`."""
 
     at: int
-    verb: Literal["close", "clear", "pump", "serve", "raise_hood", "drop_hood"]
+    verb: Literal["close", "clear", "pump", "serve", "raise_hood", "drop_hood", "end_climate", "obey"]
     what: str = ""
+    command: Command | None = None
 
 
 @dataclass(slots=True)
@@ -66,7 +71,8 @@ class State:
 
     `at` is on the time line. `standing_since`, `drained_kwh`: the current stand and what it cost.
     `cabin_*`: what preheating took since `climate_since`. `left_open`: what was forgotten, and since
-    when ("lock" too). `recent_*`: the car's own idea of its consumption.
+    when ("lock" too). `recent_*`: the car's own idea of its consumption. `wishes`: what was set from
+    afar.
     """
 
     at: int
@@ -96,6 +102,7 @@ class State:
     dues: tuple[Due, ...]
     warned: tuple[Warned, ...]
     agenda: tuple[Task, ...]
+    wishes: Wishes
 
     @property
     def soc(self) -> float:
@@ -127,6 +134,7 @@ class Moment(NamedTuple):
     tires: tuple[Tire, ...]
     dues: tuple[Due, ...]
     warned: tuple[Warned, ...]
+    wishes: Wishes
 
     @property
     def soc(self) -> float:

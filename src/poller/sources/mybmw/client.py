@@ -1,12 +1,14 @@
-"""The calls of the app's API that read: lists, profile, state, charging settings (facts section 7)."""
+"""The calls of the app's API: lists, profile, state, charging settings, pictures, orders (facts 7 and 10)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Container, Mapping
+from dataclasses import replace
+from typing import Any, Final
 
+from poller.errors import SourceUnavailable
 from poller.runtime.clock import Clock
-from poller.sources.http import Call, Reply
+from poller.sources.http import Call, NotSent, Reply
 from poller.sources.mybmw.auth import Auth
 from poller.sources.mybmw.refusals import refusal
 from poller.sources.mybmw.regions import Server, data_headers, state_query
@@ -17,6 +19,16 @@ _LIST: Final = "/eadrax-vcs/v5/vehicle-list"
 _PROFILE: Final = "/eadrax-vcs/v5/vehicle-data/profile"
 _STATE: Final = "/eadrax-vcs/v4/vehicles/state"
 _CHARGING: Final = "/eadrax-crccs/v2/vehicles"
+_PICTURE: Final = "/eadrax-ics/v5/presentation/vehicles/images"
+_EVENT_STATUS: Final = "/eadrax-vrccs/v3/presentation/remote-commands/eventStatus"
+_EVENT_POSITION: Final = "/eadrax-vrccs/v4/presentation/remote-commands/eventPosition"
+
+_OK: Final = (200,)
+_ANY_SUCCESS: Final = range(200, 300)
+
+
+class InDoubt(SourceUnavailable):
+    """An order went out and no answer came: it may or may not have been carried out."""
 
 
 class MyBmwClient:
@@ -34,44 +46,77 @@ class MyBmwClient:
 
     async def vehicle_list(self, brand: str) -> bytes:
         """The account's vehicles of one brand."""
-        return await self._ask("POST", _LIST, brand)
+        return await self._ask(brand, Call("POST", _LIST))
 
     async def profile(self, vin: str, brand: str) -> bytes:
         """What the vehicle is: model, drive train, software."""
-        return await self._ask("GET", _PROFILE, brand, {"bmw-vin": vin})
+        return await self._ask(brand, Call("GET", _PROFILE, {"bmw-vin": vin}))
 
     async def state(self, vin: str, brand: str) -> bytes:
         """The vehicle's state and what it can do."""
-        return await self._ask("GET", _STATE, brand, {"bmw-vin": vin}, state_query(self._clock.now()))
+        query = state_query(self._clock.now())
+        return await self._ask(brand, Call("GET", _STATE, {"bmw-vin": vin}, query))
 
     async def charging_settings(self, vin: str, brand: str, *, has_settings: bool) -> bytes:
         """Charging settings; `has_settings` is the capability ``isChargingSettingsEnabled``."""
         now = self._clock.now().replace(microsecond=0)
-        return await self._ask(
-            "GET",
-            _CHARGING,
-            brand,
-            {"bmw-vin": vin, "bmw-current-date": now.isoformat()},
-            {
-                "fields": "charging-profile",
-                "has_charging_settings_capabilities": str(has_settings).lower(),
-            },
-        )
+        headers = {"bmw-vin": vin, "bmw-current-date": now.isoformat()}
+        query = {
+            "fields": "charging-profile",
+            "has_charging_settings_capabilities": str(has_settings).lower(),
+        }
+        return await self._ask(brand, Call("GET", _CHARGING, headers, query))
+
+    async def picture(self, vin: str, brand: str, view: str) -> bytes:
+        """A drawing of the vehicle as PNG; `view` as BMW names it (``carView``)."""
+        headers = {"accept": "image/png", "bmw-app-vehicle-type": "connected", "bmw-vin": vin}
+        return await self._ask(brand, Call("GET", _PICTURE, headers, {"carView": view, "toCrop": "true"}))
+
+    async def gcid(self) -> str:
+        """The account's number; "" if the login does not say."""
+        return (await self._auth.tokens()).gcid
+
+    async def order(
+        self,
+        path: str,
+        brand: str,
+        *,
+        headers: Mapping[str, str],
+        params: Mapping[str, str],
+        body: Mapping[str, Any],
+    ) -> bytes:
+        """Tell a vehicle something; after a 401, which did nothing, once more.
+
+        Raises InDoubt if it may have been carried out, any other SourceError if it was not.
+        """
+        call = Call("POST", path, headers, params, json=body)
+        return await self._ask(brand, call, send=self._once, good=_ANY_SUCCESS)
+
+    async def event_status(self, event_id: str, brand: str) -> bytes:
+        """How an order is getting on; one try."""
+        call = Call("POST", _EVENT_STATUS, params={"eventId": event_id})
+        return await self._ask(brand, call, send=self._transport.send_once)
+
+    async def event_position(self, event_id: str, brand: str, observer: tuple[float, float]) -> bytes:
+        """Where a vehicle was found; `observer`: latitude and longitude of who wants to know."""
+        headers = {"latitude": str(observer[0]), "longitude": str(observer[1])}
+        return await self._ask(brand, Call("POST", _EVENT_POSITION, headers, {"eventId": event_id}))
 
     async def _ask(
         self,
-        method: str,
-        path: str,
         brand: str,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str] | None = None,
+        call: Call,
+        *,
+        send: Callable[[Call], Awaitable[Reply]] | None = None,
+        good: Container[int] = _OK,
     ) -> bytes:
+        send = send or self._transport.send
         tokens = await self._auth.tokens()
-        reply = await self._send(method, path, brand, tokens, headers or {}, params or {})
+        reply = await send(self._signed(call, brand, tokens))
         if reply.status == 401:
             tokens = await self._auth.tokens(rejected=tokens.access_token)
-            reply = await self._send(method, path, brand, tokens, headers or {}, params or {})
-        if reply.status != 200:
+            reply = await send(self._signed(call, brand, tokens))
+        if reply.status not in good:
             raise refusal(
                 reply.status,
                 reply.headers,
@@ -81,15 +126,7 @@ class MyBmwClient:
             )
         return reply.body
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        brand: str,
-        tokens: Tokens,
-        headers: Mapping[str, str],
-        params: Mapping[str, str],
-    ) -> Reply:
+    def _signed(self, call: Call, brand: str, tokens: Tokens) -> Call:
         common = data_headers(
             tokens.device,
             brand,
@@ -97,4 +134,12 @@ class MyBmwClient:
             access_token=tokens.access_token,
             session=tokens.session,
         )
-        return await self._transport.send(Call(method, path, {**common, **headers}, params))
+        return replace(call, headers={**common, **call.headers})
+
+    async def _once(self, call: Call) -> Reply:
+        try:
+            return await self._transport.send_once(call)
+        except NotSent:
+            raise
+        except SourceUnavailable as error:
+            raise InDoubt(error.message, reason=error.reason) from error

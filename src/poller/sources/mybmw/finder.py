@@ -38,6 +38,10 @@ class Finder:
         #: By VIN; read once, for every poll asks.
         self._held: dict[str, Mapping[str, Any] | None] = {}
 
+    def open(self) -> None:
+        """What another remembered meanwhile counts from now on."""
+        self._held.clear()
+
     async def remember(self, vin: str, reply: bytes, at: datetime) -> None:
         """Keep the finder's answer. Raises JournalError, ValueError if it is no JSON."""
         held = {"at": rfc3339(at), "reply": json.loads(reply)}

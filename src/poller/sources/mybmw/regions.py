@@ -21,18 +21,21 @@ _CAPTCHA_PAGES: Final = "https://bimmer-connected.readthedocs.io/en/stable/captc
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One region's host. `code` goes into headers, `api_key` opens the OAuth configuration only."""
+    """One region's host. `code` goes into headers.
+
+    `api_key` opens the OAuth configuration only. `captcha_page`: where a human solves the captcha
+    that goes with the password; None where no human is needed. China has neither.
+    """
 
     code: str
     host: str
-    api_key: str = field(repr=False)
-    captcha_page: str
+    api_key: str = field(default="", repr=False)
+    captcha_page: str | None = None
 
 
 #: Region → its short name, in headers and in bimmer_connected's JSON.
 CODES: Final[Mapping[Region, str]] = {"rest_of_world": "row", "north_america": "na", "china": "cn"}
 
-#: China has another login; it is not here yet.
 SERVERS: Final[Mapping[Region, Server]] = {
     "rest_of_world": Server(
         "row",
@@ -46,6 +49,7 @@ SERVERS: Final[Mapping[Region, Server]] = {
         "31e102f5-6f7e-7ef3-9044-ddce63891362",
         _CAPTCHA_PAGES + "north_america.html",
     ),
+    "china": Server("cn", "https://myprofile.bmw.com.cn"),
 }
 
 

@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic_core import from_json
 
-from poller.errors import LoginRequired, RateLimited, SourceError, SourceUnavailable
+from poller.errors import ConfigError, RateLimited, SourceError, SourceUnavailable
 from poller.runtime import log
 from poller.sources.base import Answer, LoginState, SourceContext, Target
-from poller.sources.mybmw.auth import Auth
+from poller.sources.mybmw.auth import Auth, Way
+from poller.sources.mybmw.china_login import ChinaLogin
 from poller.sources.mybmw.client import MyBmwClient
 from poller.sources.mybmw.finder import BODY, Finder
 from poller.sources.mybmw.garage import Garage, chosen
+from poller.sources.mybmw.login_server import LoginServer
+from poller.sources.mybmw.oauth_login import OAuthLogin
 from poller.sources.mybmw.parse import parse
-from poller.sources.mybmw.regions import SERVERS, Server
+from poller.sources.mybmw.regions import SERVERS
+from poller.sources.mybmw.remote.geocoder import Geocoder
+from poller.sources.mybmw.remote.service import RemoteServices
 from poller.sources.mybmw.settings import MyBmwSettings
-from poller.sources.mybmw.tokens import TokenFile
+from poller.sources.mybmw.tokens import Takeover, TokenFile, read_takeover
 from poller.sources.mybmw.transport import Limits, Transport
+from poller.vehicle.command import Order, Outcome, Service
 from poller.vehicle.privacy import short_vin
 from poller.vehicle.records import milliseconds
 from poller.vehicle.snapshot import Snapshot
 
 KIND: Final = "mybmw"
 _NONE_LISTED: Final = "look at `username`, `region` and `vins`, and whether BMW's own app shows the car"
-_NO_SERVER: Final = Server("cn", "https://myprofile.bmw.com.cn", "", "")
 
 
 class MyBmwSource:
-    """One MyBMW account. Implements `sources.base.Source`.
+    """One MyBMW account. Implements `sources.base.Source` and `sources.remote.Remote`.
 
     A poll of an electric car costs two requests, of another one; lists and profiles are asked for
     once a day.
@@ -48,16 +53,15 @@ class MyBmwSource:
         self.account = account_key(settings)
         self._settings = settings
         self._context = context
-        self._server = SERVERS.get(settings.region, _NO_SERVER)
+        self._server = SERVERS[settings.region]
         clock = context.clock
         limits = limits or Limits()
         self._transport = Transport(self._server.host, base_url=settings.base_url, clock=clock, limits=limits)
+        self._way = self._way_in()
         self._auth = Auth(
             name,
-            settings,
-            server=self._server,
+            way=self._way,
             account=self.account,
-            transport=self._transport,
             file=TokenFile(context.directory, self.account),
             clock=clock,
             last_word=limits.last_word,
@@ -68,17 +72,32 @@ class MyBmwSource:
         self._garage = Garage(name, self.account, client=self._client, memory=context.memory, clock=clock)
         #: What a search for a vehicle brings is told here.
         self.finder = Finder(self.account, context.memory)
+        self._remote = RemoteServices(
+            name,
+            client=self._client,
+            garage=self._garage,
+            finder=self.finder,
+            geocoder=Geocoder(settings.geocoder),
+            clock=clock,
+            china=settings.region == "china",
+        )
         self._without_charging: set[str] = set()
         self._unlisted: set[str] = set()
         self._logger = log.get("source", source=name)
 
     @property
-    def captcha_page(self) -> str:
-        """Where a human solves the captcha for `login`: bimmer_connected's form for the region."""
+    def captcha_page(self) -> str | None:
+        """Where a human solves the captcha for `login`; None where it needs no human, as in China."""
         return self._server.captcha_page
 
+    @property
+    def needs_gcid(self) -> bool:
+        """Whether `login` takes a refresh token only together with its account's gcid."""
+        return self._way.needs_gcid
+
     async def open(self) -> None:
-        """Make the HTTP client; asks nobody."""
+        """Make the HTTP client; asks nobody. Again: what others remembered meanwhile counts."""
+        self.finder.open()
         await self._transport.open()
 
     async def close(self) -> None:
@@ -95,21 +114,32 @@ class MyBmwSource:
         *,
         captcha_token: str | None = None,
         refresh_token: str | None = None,
+        gcid: str | None = None,
+        session_id: str | None = None,
         takeover: Path | None = None,
     ) -> str:
         """Log in and store the login; gives one line to print.
 
-        By a captcha token (single use) with user name and password, or from a refresh token, or from
-        another program's ``.bimmer_connected.json``. Raises LoginRequired if BMW refuses, ConfigError
-        if something needed is missing, another SourceError if BMW could not be asked.
+        By user name and password, with a captcha token (single use) where there is a `captcha_page`;
+        or from a refresh token (with the `gcid` where that is needed, and another program's session
+        if it is younger than two weeks); or from another program's ``.bimmer_connected.json``. Raises
+        LoginRequired if BMW refuses, ConfigError if something needed is missing, another SourceError
+        if BMW could not be asked.
         """
-        self._require_region()
-        await self._auth.login(captcha_token=captcha_token, refresh_token=refresh_token, takeover=takeover)
+        taken = None
+        if refresh_token:
+            since = self._context.clock.now() if session_id else None
+            taken = Takeover(refresh_token.strip(), (gcid or "").strip(), session_id, since)
+        if takeover is not None:
+            try:
+                taken = await read_takeover(takeover)
+            except ValueError as error:
+                raise ConfigError([str(error)]) from error
+        await self._auth.login(captcha_token=captcha_token, taken=taken)
         return f"Logged in: source {self.name}, region {self._settings.region}. The login is stored."
 
     async def targets(self) -> Sequence[Target]:
         """The account's vehicles that the settings ask for. Raises SourceError."""
-        self._require_region()
         # Met where it cost no snapshot; the server's word holds for the account all the same.
         self._garage.respect_limit()
         vehicles = await self._garage.vehicles()
@@ -124,7 +154,6 @@ class MyBmwSource:
 
         Only a failing state raises: without the other two the answer is what there is.
         """
-        self._require_region()
         brand = await self._garage.brand(target.vin)
         bodies = {"state": await self._client.state(target.vin, brand)}
         received_at = milliseconds(self._context.clock.now())
@@ -145,6 +174,18 @@ class MyBmwSource:
     def parse(self, answer: Answer) -> Snapshot:
         """Understand an answer; no I/O. Raises only MalformedAnswer."""
         return parse(answer, self._context.timezone, china=self._settings.region == "china")
+
+    async def offered(self, vin: str) -> Mapping[Service, str]:
+        """What a vehicle can be told to do; one request."""
+        return await self._remote.offered(vin)
+
+    async def execute(self, order: Order) -> Outcome:
+        """Tell a vehicle something."""
+        return await self._remote.execute(order)
+
+    async def pictures(self, vin: str, views: Sequence[str]) -> Mapping[str, bytes]:
+        """Drawings of a vehicle."""
+        return await self._remote.pictures(vin, views)
 
     async def _charging_settings(self, vin: str, brand: str, state: bytes) -> bytes | None:
         plan, has_settings = charging_capabilities(state)
@@ -173,12 +214,10 @@ class MyBmwSource:
                 self._unlisted.add(vin)
                 self._logger.warning("vehicle.unlisted", vehicle=short_vin(vin))
 
-    def _require_region(self) -> None:
-        if self._settings.region not in SERVERS:
-            raise LoginRequired(
-                f"the login of region {self._settings.region} is not built yet",
-                hint="rest_of_world and north_america are; China comes in a later release",
-            )
+    def _way_in(self) -> Way:
+        server = LoginServer(self.name, self._server, self._transport, self._context.clock)
+        way = ChinaLogin if self._settings.region == "china" else OAuthLogin
+        return way(server, self._settings)
 
 
 def account_key(settings: MyBmwSettings) -> str:

@@ -78,3 +78,12 @@ async def test_in_china_it_is_converted_like_any_position() -> None:
 
 async def test_nothing_was_ever_searched() -> None:
     assert await Finder("mybmw:row:1", DictMemory()).body(VIN, NOW) is None
+
+
+async def test_what_the_source_before_a_reload_remembered_counts_once_it_is_opened_again() -> None:
+    memory = DictMemory()
+    before, now = Finder("mybmw:row:1", memory), Finder("mybmw:row:1", memory)
+    assert await now.body(VIN, NOW) is None
+    await before.remember(VIN, json.dumps(REPLY).encode(), REPORTED)
+    now.open()
+    assert json.loads(await now.body(VIN, NOW))["reply"] == REPLY

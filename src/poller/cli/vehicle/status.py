@@ -1,4 +1,4 @@
-"""``poller vehicle …``: what bimmerconnected's command line does."""
+"""``poller vehicle status``: every vehicle as it was last heard of, and as bimmerconnected shows it."""
 
 from __future__ import annotations
 
@@ -20,20 +20,12 @@ from poller.vehicle.records import Json, Record, parse_time, snapshot_of
 from poller.vehicle.signals import GROUPS, signal_of, split_key
 from poller.vehicle.snapshot import Reading, Snapshot, merge
 
-app = typer.Typer(help="What bimmerconnected's command line does, by its names.", no_args_is_help=True)
 
-
-@app.callback()
-def _root() -> None:
-    pass
-
-
-@app.command()
 def status(
     *,
     wanted: Annotated[
         str | None,
-        typer.Option("--vin", "-v", help="Only this vehicle: VIN in any case, or name.", metavar="VIN"),
+        typer.Option("--vin", "-v", help="Only this one: VIN in any case, last seven, name.", metavar="VIN"),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", "-j", help="Print JSON: records, or as --format says.")
@@ -66,7 +58,7 @@ def status(
     config: options.Config = None,
     data_dir: options.DataDir = None,
 ) -> int:
-    """Show each vehicle as it was last heard of; asks nobody.
+    """Show each vehicle as last heard of; asks nobody.
 
     The running poller asks; `poller once` does it now.
     """
@@ -110,21 +102,27 @@ def _moment(text: str) -> datetime:
 
 
 def _chosen(vehicles: Sequence[Json], wanted: str) -> list[Json]:
-    """Those with this VIN or name, in any case. Raises ConfigError if there is none."""
+    """The one that goes by this, as each source knows it. Raises ConfigError if it is none, or not one."""
     name = wanted.strip().casefold()
     chosen = [vehicle for vehicle in vehicles if name in _names(vehicle)]
     if not chosen:
-        known = sorted({vehicle["vehicle"] for vehicle in vehicles})
-        hint = f"known: {', '.join(known)}" if known else "nothing was heard of any vehicle yet"
+        known = _called(vehicles)
+        hint = f"known: {known}" if known else "nothing was heard of any vehicle yet"
         raise ConfigError([f"no vehicle is {wanted}"], hint=hint)
+    if len({vehicle["record"]["vin"] for vehicle in chosen}) > 1:
+        raise ConfigError([f"several vehicles are {wanted}"], hint=f"say which: {_called(chosen)}")
     return chosen
 
 
+def _called(vehicles: Sequence[Json]) -> str:
+    return ", ".join(sorted({vehicle["vehicle"] for vehicle in vehicles}))
+
+
 def _names(vehicle: Json) -> set[str]:
-    """All that it may be called: VIN, our name for it, the maker's."""
-    record = vehicle["record"]
-    model = record["readings"].get("model", "")
-    return {str(name).casefold() for name in (record["vin"], vehicle["vehicle"], model) if name}
+    """All that it may be called: VIN, the last seven of it, our name for it, the maker's."""
+    vin = vehicle["record"]["vin"]
+    model = vehicle["record"]["readings"].get("model", "")
+    return {str(name).casefold() for name in (vin, vin[-7:], vehicle["vehicle"], model) if name}
 
 
 def _newest(vehicles: Sequence[Json]) -> list[Json]:

@@ -1,0 +1,288 @@
+"""Takes persons and places out of bodies: by the names of values, by their looks, and by what is known."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Final
+from urllib.parse import quote, unquote
+
+from poller.fingerprint import words
+from poller.fingerprint.scan import is_json, laid_out, scan
+from poller.runtime.redact import PATTERNS, PATTERNS_IN_ANSWERS, VIN, meaning, without
+
+#: What is known of one value is looked for in all others.
+_LEARNED: Final = frozenset({"secret", "id", "email", "phone", "plate", "address", "street"})
+#: An encoding within an encoding within an encoding: deeper nobody looks.
+_DEPTH: Final = 3
+_LETTERS: Final = "ABCDEFGHJKLMNPRSTUVWXYZ"
+#: The library counts to 99.
+_NUMBERS: Final = (
+    *(f"{number:02}" for number in range(1, 100)),
+    *(high + low for high in _LETTERS for low in f"0123456789{_LETTERS}"),
+)
+_PSEUDONYM: Final = re.compile(r"[A-Z0-9]{3}0FINGERPRINT[A-Z0-9]{2}")
+_PLAIN_WORD: Final = re.compile(r"[A-Za-z_ ]{0,11}")
+#: Characters of a text, and texts, that are remembered as clean.
+_SHORT, _MANY = 300, 20_000
+#: Characters of a value that may stand in another one.
+_LONGEST: Final = 80
+#: Characters of a secret of the settings that is looked for; a shorter one is part of many words.
+_SECRET: Final = 5
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0e-\x1f]")
+
+_PERCENT: Final = re.compile(r"[^\s\"'<>]{0,99}%[0-9A-Fa-f]{2}[^\s\"'<>]*")
+_ENTITY: Final = re.compile(r"[^\s\"'<>]{0,99}&#?\w{1,9};[^\s\"'<>]*")
+_ESCAPED: Final = re.compile(r"[^\s\"']{0,99}\\u[0-9A-Fa-f]{4}[^\s\"']*")
+_BASE64: Final = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{12,}={0,2}(?![\w+/=-])")
+#: Base64 of so many characters that is no text is nothing that a parser reads.
+_OPAQUE: Final = 60
+_MIXED: Final = re.compile(r"(?=.*\d)(?=.*[a-z])(?=.*[A-Z])")
+#: ``key=value``, ``"key": value``, also ``<key>value<``, in whatever else it stands.
+_NAMED: Final = re.compile(
+    r"""(?<![\w.-])(?P<key>[A-Za-z][\w.-]{1,199}+)(?:["']?\s*[=:]\s*|[^<>"'=]{0,40}>)"""
+    r"""(?:"(?P<quoted>[^"\n]*)"|'(?P<single>[^'\n]*)'|(?P<bare>\[[^\]\n]*\]?|[^\s"'&,;}<>\[{][^"'\n&,;}<>]*))"""
+)
+
+
+class Anonymiser:
+    """Remembers what it replaced, so that the same car has the same name everywhere.
+
+    `vins`: the vehicles that are known, `known`: other texts that must not be left anywhere.
+    `replaced` counts, in the words of the table of `runtime.redact`.
+    """
+
+    def __init__(self, vins: Iterable[str] = (), known: Iterable[str] = ()) -> None:
+        self.replaced: Counter[str] = Counter()
+        self._vins: dict[str, str] = {}
+        self._learned: dict[str, str] = {}
+        self._look: re.Pattern[str] | None = None
+        self._depth = 0
+        #: Texts in which nothing was found: an answer repeats the last one in most of them.
+        self._clean: set[str] = set()
+        for vin in sorted({vin.upper() for vin in vins if vin}):
+            self.pseudonym(vin)
+        for text in known:
+            if len(text) >= _SECRET:
+                self._learned[text.strip().lower()] = "secret"
+
+    @property
+    def vins(self) -> Mapping[str, str]:
+        """VIN → what stands for it."""
+        return self._vins
+
+    def pseudonym(self, vin: str) -> str:
+        """What stands for a VIN: its first three characters, so that the brand stays, and a number."""
+        known = vin.strip().upper()
+        if known in self._vins.values():
+            return known
+        if known not in self._vins:
+            # One that stands for a VIN already stays, so that a fingerprint of a fingerprint is the same.
+            self._vins[known] = known if _PSEUDONYM.fullmatch(known) else self._unused(known[:3])
+            self._forget()
+        return self._vins[known]
+
+    def _unused(self, brand: str) -> str:
+        taken = {name[-2:] for name in self._vins.values()}
+        number = next((number for number in _NUMBERS if number not in taken), _NUMBERS[-1])
+        return f"{re.sub(r'[^A-Z0-9]', 'X', brand).ljust(3, 'X')}0FINGERPRINT{number}"
+
+    def body(self, data: bytes) -> str | None:
+        """A body without persons: JSON laid out if it is any. None for what is no text: a picture, say."""
+        text = _text_of(data)
+        if text is None:
+            return None
+        if text.lstrip()[:1] not in ("{", "["):
+            return _writable(self.plain(text))
+        replaced = scan(text, self)
+        # What is broken has no names that can be relied on.
+        return laid_out(replaced) if is_json(text) else _writable(self.plain(replaced))
+
+    # What `scan` asks for.
+
+    def string(self, value: str, what: str | None) -> str:
+        """A text of this meaning, replaced if it has any."""
+        if value.strip()[:1] in ("{", "[") and len(value) > 2:
+            return scan(value, self, what) if is_json(value) else self.plain(value if what is None else "")
+        if what is None or words.says_nothing(value):
+            return self.plain(value)
+        if what == "vin":
+            return self._vin(value)
+        new = words.text(value, what)
+        if new == value:
+            return self.plain(value)
+        self.replaced[what] += 1
+        if what in _LEARNED:
+            self._learn(value, what)
+        return new
+
+    def number(self, literal: str, what: str | None) -> str:
+        """A number of this meaning, replaced if it has any."""
+        new = literal if what is None else words.number(literal, what)
+        self.replaced[what or ""] += new != literal
+        return new
+
+    def plain(self, text: str) -> str:
+        """A text of which nothing is known but how it looks."""
+        if text in self._clean or (_PLAIN_WORD.fullmatch(text) and not self._learned):
+            return text
+        new = self._searched(text)
+        if new == text and len(text) < _SHORT:
+            if len(self._clean) == _MANY:
+                self._clean.clear()
+            self._clean.add(text)
+        return new
+
+    def _searched(self, text: str) -> str:
+        if self._depth < _DEPTH:
+            self._depth += 1
+            try:
+                text = self._decoded(text)
+            finally:
+                self._depth -= 1
+        text = self._known_in(text)
+        text = _NAMED.sub(self._named, text)
+        for what, pattern in (*PATTERNS, *PATTERNS_IN_ANSWERS):
+            text = pattern.sub(partial(self._match, what=what), text)
+        return VIN.sub(lambda match: self._vin(match[0]), text)
+
+    # How.
+
+    def _vin(self, vin: str) -> str:
+        new = self.pseudonym(vin)
+        self.replaced["vin"] += new != vin.upper()
+        return new.lower() if vin == vin.lower() else new
+
+    def _match(self, match: re.Match[str], what: str) -> str:
+        new = words.PAIR if what == "place" else words.TEXTS[what]
+        if match["it"] in (*words.TEXTS.values(), words.PAIR):
+            return match[0]
+        self.replaced[what] += 1
+        return without(match, new)
+
+    def _named(self, match: re.Match[str]) -> str:
+        """A value whose name stands before it."""
+        what = meaning(match["key"].rpartition(".")[2])
+        group = next(name for name in ("quoted", "single", "bare") if match[name] is not None)
+        value = match[group]
+        if what is None or what == "spot":
+            return match[0]
+        begin, end = match.span(group)
+        if value.startswith("[") or (what == "name" and "<" in match[0][: begin - match.start()]):
+            new = scan(value, self, what)
+        elif re.fullmatch(r"-?\d+(\.\d+)?", value):
+            new = self.number(value, what)
+        else:
+            new = self.string(value, what)
+        return match[0][: begin - match.start()] + new + match[0][end - match.start() :]
+
+    def _decoded(self, text: str) -> str:
+        """The text with what is encoded in it replaced, if there is anything to replace."""
+        if "%" in text:
+            text = _PERCENT.sub(lambda match: self._inside(match[0], unquote, _quoted), text)
+        if "&" in text:
+            text = _ENTITY.sub(lambda match: self._inside(match[0], html.unescape, _escaped), text)
+        if "\\u" in text:
+            text = _ESCAPED.sub(lambda match: self._inside(match[0], _unescaped, str), text)
+        return _BASE64.sub(self._packed_in, text)
+
+    def _packed_in(self, match: re.Match[str]) -> str:
+        text = match[0]
+        if len(text) >= _OPAQUE and _unpacked(text) == text and _MIXED.match(text):
+            self.replaced["secret"] += 1  # a picture, a key
+            return words.TEXTS["secret"]
+        return self._inside(text, _unpacked, _packed)
+
+    def _inside(self, text: str, decode: Callable[[str], str], encode: Callable[[str], str]) -> str:
+        decoded = decode(text)
+        if decoded == text:
+            return text
+        replaced = self.plain(decoded)
+        return text if replaced == decoded else encode(replaced)
+
+    def _known_in(self, text: str) -> str:
+        """The text without the VINs and other texts that are known, whatever they stand in."""
+        if self._look is None:
+            self._look = self._looked_for()
+        return self._look.sub(self._known, text) if self._vins or self._learned else text
+
+    def _looked_for(self) -> re.Pattern[str]:
+        ends = {vin[-7:] for vin in self._vins if len(vin) == 17 and not vin[-7:].isdigit()}
+        alone = [rf"(?<![A-Za-z0-9]){re.escape(end)}(?![A-Za-z0-9])" for end in ends]
+        learned = sorted(self._learned, key=len, reverse=True)
+        alone += [rf"(?<![A-Za-z0-9]){re.escape(text)}(?![A-Za-z0-9])" for text in learned]
+        return re.compile("|".join([*map(re.escape, self._vins), *alone]), re.IGNORECASE)
+
+    def _known(self, match: re.Match[str]) -> str:
+        text = match[0]
+        if text.upper() in self._vins:
+            return self._vin(text)
+        what = self._learned.get(text.lower())
+        if what is None:
+            whole = next(vin for vin in self._vins if vin.endswith(text.upper()))
+            return self._vin(whole)[-7:]
+        self.replaced[what] += 1
+        return words.TEXTS[what]
+
+    def _learn(self, text: str, what: str) -> None:
+        text = text.strip().lower()
+        if len(text) <= _LONGEST and words.is_telling(text, what) and text not in self._learned:
+            self._learned[text] = what
+            self._forget()
+
+    def _forget(self) -> None:
+        """What was found before does not hold: more is known."""
+        self._look = None
+        self._clean.clear()
+
+
+def _text_of(data: bytes) -> str | None:
+    """The text in a body, whatever its encoding; None if it is none."""
+    try:
+        text = data.decode(_encoding(data))
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    return None if _CONTROLS.search(text) else text
+
+
+def _writable(text: str) -> str:
+    """Without half a surrogate pair, which broken JSON may spell."""
+    return text.encode(errors="replace").decode()
+
+
+def _encoding(data: bytes) -> str:
+    """As its first bytes say."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    return "utf-8-sig"
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="/:?&=,;+@!$()*~")
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text, quote=False)
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\u([0-9A-Fa-f]{4})", lambda match: chr(int(match[1], 16)), text)
+
+
+def _unpacked(text: str) -> str:
+    """What a text is in Base64, as it is or as in addresses; the text itself if it is none."""
+    try:
+        padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
+        decoded = base64.b64decode(padded.replace("-", "+").replace("_", "/"), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return text
+    return decoded if decoded.isprintable() else text
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

@@ -1,0 +1,356 @@
+"""``poller vehicle …`` in the terminal: what is asked, what is sent to the poller, what is said."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poller.cli.main import run
+from poller.cli.vehicle.image import VIEWS
+from poller.errors import ConfigError, LoginRequired
+from poller.library.words import VehicleViewDirection
+from poller.sources.mybmw.remote.views import VIEWS as MAKERS_VIEWS
+from poller.web.control import SOCKET_NAME, ControlServer
+
+VIN = "WMW00000000000001"
+CHOSEN = {"vehicle": "mini", "title": "mini (Cooper SE)", "vin": VIN, "source": "bmw", "file": "/etc/c.toml"}
+RECORD = {"id": "0" * 32, "kind": "command", "revision": 2, "state": "executed"}
+REPORT = {
+    **CHOSEN, "record": RECORD, "found": None, "stale": False, "hint": None, "unkept": None, "exit_code": 0,
+}  # fmt: skip
+PLACE = {"latitude": 48.17718, "longitude": 11.55672, "heading": 90, "address": "Am Hart 1"}
+
+
+class Poller:
+    """A running poller that does nothing; `asked` has what reaches it, `report` is what it says.
+
+    A report that is an exception is raised; None: the daemon is stopped over it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.report: dict[str, Any] | Exception | None = REPORT
+        self.reread: dict[str, Any] = {"error": None}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._server = ControlServer(
+            folder / SOCKET_NAME,
+            {
+                "vehicle-choose": self._choose,
+                "vehicle-order": self._order,
+                "vehicle-reread": self._again,
+                "vehicle-pictures": self._order,
+            },
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(5)
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result(5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    @property
+    def orders(self) -> list[tuple[str, dict[str, Any]]]:
+        return [(args["service"], args["arguments"]) for name, args in self.asked if name == "vehicle-order"]
+
+    async def _choose(self, args: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(("vehicle-choose", args))
+        return CHOSEN
+
+    async def _again(self, args: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(("vehicle-reread", args))
+        return self.reread
+
+    async def _order(self, args: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(("vehicle-order" if "service" in args else "vehicle-pictures", args))
+        if self.report is None:
+            raise asyncio.CancelledError
+        if isinstance(self.report, Exception):
+            raise self.report
+        return self.report
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory) -> Iterator[tuple[Poller, Path]]:
+    folder = tmp_path_factory.mktemp("daemon")
+    poller = Poller(folder)
+    poller.start()
+    config = folder / "config.toml"
+    config.write_text('data_dir = "."\n[sources.bmw]\ntype = "recorded"\ndirectory = "dumps"\n')
+    yield poller, config
+    poller.stop()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Line:
+    """The command line of an owner; `typed`: what is typed at a question, None: nobody is there."""
+
+    def __init__(self, poller: Poller, config: Path, monkeypatch, capsys) -> None:
+        self.poller = poller
+        self._config = config
+        self._patch = monkeypatch
+        self._capsys = capsys
+        self.out = self.err = ""
+
+    def __call__(self, *words: str, typed: str | None = None) -> int:
+        stdin = io.StringIO() if typed is None else Terminal(typed)
+        self._patch.setattr("sys.stdin", stdin)
+        code = run(["vehicle", *words, "--config", str(self._config)])
+        self.out, self.err = self._capsys.readouterr()
+        return code
+
+
+@pytest.fixture
+def line(running, monkeypatch, capsys) -> Line:
+    poller, config = running
+    poller.asked.clear()
+    poller.report, poller.reread = REPORT, {"error": None}
+    return Line(poller, config, monkeypatch, capsys)
+
+
+PLACE_IN_WORDS = "--name N --street S --city C --postalcode P --country D"
+WORDS = [
+    ("lightflash", "light_flash", {}),
+    ("horn --yes", "horn", {}),
+    ("lock -y", "lock", {}),
+    ("unlock -y", "unlock", {}),
+    ("climate start -y", "climate_start", {}),
+    ("climate stop", "climate_stop", {}),
+    ("charge start", "charge_start", {}),
+    ("charge STOP", "charge_stop", {}),
+    ("vehiclefinder", "vehicle_finder", {}),
+    ("vehiclefinder 48.1 -11.5", "vehicle_finder", {"observer_latitude": 48.1, "observer_longitude": -11.5}),
+    ("chargingsettings --target-soc 80", "charging_settings", {"target_soc": 80}),
+    ("chargingsettings --ac-limit 16", "charging_settings", {"ac_limit": 16}),
+    ("chargingprofile --charging-mode no_action", "charging_profile", {"charging_mode": "NO_ACTION"}),
+    ("sendpoi -33.8688 151.2093", "send_poi", {"latitude": -33.8688, "longitude": 151.2093}),
+    (
+        f"sendpoi 48.1 11.5 {PLACE_IN_WORDS}",
+        "send_poi",
+        {"latitude": 48.1, "longitude": 11.5}
+        | {"name": "N", "street": "S", "city": "C", "postal_code": "P", "country": "D"},
+    ),
+    ("sendpoi_from_address -n Work -a Am Hart 1", "send_poi", {"address": "Am Hart 1", "name": "Work"}),
+    ("sendpoi_from_address -a Am Hart 1 --source bmw", "send_poi", {"address": "Am Hart 1"}),
+    ("call -y light-flash", "call", {"path": "light-flash"}),
+    (
+        "call -y climate-now --param action=START --param a=b=c --body {}",
+        "call",
+        {"path": "climate-now", "params": {"action": "START", "a": "b=c"}, "body": {}},
+    ),
+]
+
+
+def test_words_become_orders(line) -> None:
+    for words, service, arguments in WORDS:
+        assert line(*words.split()) == 0, line.err
+        assert line.poller.orders.pop() == (service, arguments), words
+        assert line.poller.asked.pop()[1]["vehicle"] is None
+        assert line.err == ""
+        assert "mini (Cooper SE), account bmw of /etc/c.toml: " in line.out
+
+
+def test_the_vehicle_stands_first_or_behind_v(line) -> None:
+    for words in (
+        "lightflash",
+        "charge start",
+        "sendpoi 1 2",
+        "vehiclefinder 1 2",
+        "sendpoi_from_address -a B 1",
+    ):
+        name, *rest = words.split()
+        for given in ([name, "wmw1", *rest], [name, *rest, "-v", "wmw1"]):
+            assert line(*given) == 0, line.err
+            assert line.poller.asked.pop()[1]["vehicle"] == "wmw1", given
+    assert line("vehiclefinder", "wmw1", "--vin", "WMW1") == 0
+    assert line("lightflash", "one", "-v", "two") == 2
+    assert "two vehicles: one and --vin two" in line.err
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [("True", True), ("False", False), ("yes", True), ("no", False), ("ON", True), ("off", False)],
+)
+def test_preconditioning_is_really_true_or_false(line, word, value) -> None:
+    assert line("chargingprofile", "--precondition-climate", word) == 0
+    assert line.poller.orders == [("charging_profile", {"precondition_climate": value})]
+
+
+WRONG = [
+    ("charge", "start|stop"),
+    ("charge fly", "expected start or stop"),
+    ("charge a b stop", "expected start or stop"),
+    ("chargingsettings", "--target-soc"),
+    ("chargingsettings --target-soc much", "'--target-soc'"),
+    ("chargingprofile", "--charging-mode"),
+    ("chargingprofile --charging-mode NOW", "NOW"),
+    ("chargingprofile --precondition-climate perhaps", "expected true or false"),
+    ("sendpoi 48.1", "expected latitude and longitude"),
+    ("sendpoi 91 11", "no latitude"),
+    ("sendpoi 48 x", "no longitude"),
+    ("sendpoi nan 1", "no latitude"),
+    ("vehiclefinder a 1 2 3", "expected a VIN"),
+    ("sendpoi_from_address -a", "--address"),
+    ("sendpoi_from_address", "--address"),
+    ("call -y p --param x", "expected K=V"),
+    ("call -y p --body [1]", "JSON object"),
+    ("horn a b", "b"),
+    ("lightflash --fly", "--fly"),
+    ("image --directory /nowhere", "/nowhere"),
+]
+
+
+def test_what_makes_no_sense_is_refused_before_anybody_is_asked(line) -> None:
+    for words, said in WRONG:
+        assert line(*words.split()) == 2, (words, line.out)
+        assert said in line.err, (words, line.err)
+        assert line.out == ""
+    assert line.poller.asked == []
+
+
+class TestConsent:
+    @pytest.mark.parametrize(
+        ("words", "consequence"),
+        [
+            ("horn", "The horn will sound."),
+            ("lock", "The doors will be locked."),
+            ("unlock", "The doors will be unlocked."),
+            ("climate start", "The climate control will start"),
+            ("call horn-blow", "horn-blow will be called"),
+        ],
+    )
+    def test_what_moves_sounds_or_opens_is_asked_about_first(self, line, words, consequence) -> None:
+        assert line(*words.split()) == 2
+        assert "nobody is here to ask" in line.err
+        assert "--yes" in line.err
+        assert line.poller.asked == []
+        assert line(*words.split(), typed="n\n") == 1
+        for told in ("mini (Cooper SE)", VIN, "account bmw of /etc/c.toml", consequence, "Go on? [y/N]"):
+            assert told in line.err
+        assert line.err.endswith("Nothing was sent.\n")
+        assert line.poller.orders == []
+        assert line(*words.split(), typed="y\n") == 0
+        (order,) = [args for name, args in line.poller.asked if name == "vehicle-order"]
+        assert (order["vehicle"], order["source"]) == (VIN, "bmw")
+
+    def test_an_empty_answer_and_an_end_of_input_are_no(self, line) -> None:
+        assert line("horn", typed="\n") == 1
+        assert line("horn", typed="") == 1
+        assert line.poller.orders == []
+
+    def test_the_question_does_not_spoil_the_json(self, line) -> None:
+        assert line("horn", "-j", typed="y\n") == 0
+        assert json.loads(line.out) == RECORD
+
+
+class TestSaid:
+    def test_what_was_found_is_told_whole(self, line) -> None:
+        line.poller.report = {**REPORT, "found": PLACE}
+        assert line("vehiclefinder") == 0
+        assert line.out.splitlines() == [
+            "mini (Cooper SE), account bmw of /etc/c.toml: it was searched for",
+            "  at 48.17718, 11.55672, heading 90°",
+            "  Am Hart 1",
+        ]
+        assert line("vehiclefinder", "-j") == 0
+        assert json.loads(line.out) == {**RECORD, "found": PLACE}
+        line.poller.report = {**REPORT, "found": {**PLACE, "heading": None, "address": None}}
+        assert line("vehiclefinder", "--json") == 0
+        assert set(json.loads(line.out)["found"]) == {"latitude", "longitude"}
+
+    def test_what_was_ignored_is_good_and_says_why(self, line) -> None:
+        record = {**RECORD, "state": "ignored", "reason": "No charger is connected."}
+        line.poller.report = {**REPORT, "record": record}
+        assert line("charge", "stop") == 0
+        assert (
+            line.out
+            == "mini (Cooper SE), account bmw of /etc/c.toml: nothing was done: No charger is connected.\n"
+        )
+
+    def test_what_failed_goes_to_stderr_and_as_json_to_both(self, line) -> None:
+        record = {**RECORD, "state": "error", "reason": "The car refused."}
+        line.poller.report = {**REPORT, "record": record, "exit_code": 1, "hint": "try the app"}
+        assert line("lightflash") == 1
+        assert (line.out, line.err) == (
+            "",
+            "poller: mini (Cooper SE), account bmw of /etc/c.toml: The car refused.\n  try the app\n",
+        )
+        assert line("lightflash", "-j") == 1
+        assert json.loads(line.out) == record
+        assert "The car refused." in line.err
+
+    def test_errors_keep_their_exit_codes(self, line) -> None:
+        line.poller.report = LoginRequired(hint="run `poller login bmw`")
+        assert line("lightflash") == 3
+        assert "poller login bmw" in line.err
+        line.poller.report = ConfigError(["no vehicle is x"])
+        assert line("lightflash", "x") == 2
+
+    def test_a_poller_that_stops_meanwhile_leaves_it_open_what_the_car_did(self, line) -> None:
+        line.poller.report = None
+        assert line("lightflash") == 1
+        assert "nobody knows whether the car was told" in line.err
+        assert "look at the car" in line.err
+
+    def test_an_end_that_the_journal_could_not_take_is_told(self, line) -> None:
+        line.poller.report = {**REPORT, "unkept": "the disk is full"}
+        assert line("lightflash") == 0
+        assert "not in the journal: the disk is full" in line.err
+
+
+class TestAfterwards:
+    def test_a_car_that_changed_is_asked_anew_at_the_same_account(self, line) -> None:
+        line.poller.report = {**REPORT, "stale": True}
+        assert line("lock", "-y") == 0
+        name, args = line.poller.asked[-1]
+        assert (name, args["source"]) == ("vehicle-reread", "bmw")
+        assert line.err == ""
+
+    def test_that_this_failed_takes_nothing_from_the_order(self, line) -> None:
+        line.poller.report, line.poller.reread = {**REPORT, "stale": True}, {"error": "the quota is spent"}
+        assert line("lock", "-y") == 0
+        assert line.err == "poller: the car was not asked anew: the quota is spent\n"
+
+
+class TestImage:
+    def test_a_file_for_each_view(self, line, tmp_path) -> None:
+        line.poller.report = {
+            **CHOSEN,
+            "pictures": {view: base64.b64encode(view.encode()).decode() for view in VIEWS},
+        }
+        assert line("image", "--directory", str(tmp_path)) == 0
+        assert line.out.splitlines() == [str(tmp_path / f"{view}.png") for view in VIEWS]
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+            f"{view}.png": view.encode() for view in VIEWS
+        }
+        assert line("image", "--directory", str(tmp_path), "--json") == 0
+        assert len(json.loads(line.out)["files"]) == 12
+
+    def test_what_there_is_no_picture_of_is_named(self, line, tmp_path, monkeypatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        line.poller.report = {**CHOSEN, "pictures": {"front": base64.b64encode(b"x").decode()}}
+        assert line("image", "mini") == 0
+        assert line.out == "front.png\n"
+        assert "no picture of frontside, side" in line.err
+        line.poller.report = {**CHOSEN, "pictures": {}}
+        assert line("image") == 1
+
+    def test_the_views_are_the_librarys_and_the_makers(self) -> None:
+        assert set(VIEWS) == {view.name.lower() for view in VehicleViewDirection if view.name != "UNKNOWN"}
+        assert set(VIEWS) == set(MAKERS_VIEWS)
