@@ -262,7 +262,7 @@ def broken(_answer):
 
 async def test_what_is_sent_again_is_marked(house) -> None:
     await raised(house)
-    await TABLE["resend"](house.app, {"sink": "phone", "from": "2026-11-21"})
+    await TABLE["resend"](house.app, {"sink": "phone", "from": "2026-11-21T00:00:00Z"})
     await house.app.road.deliveries["phone"].drain()
     assert [record.get("replayed") for record in house.phone.records] == [None, True]
 

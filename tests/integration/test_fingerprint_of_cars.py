@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import replace
@@ -281,6 +283,7 @@ def test_it_has_the_librarys_names_and_what_could_not_be_read(newest) -> None:
     )
     readme = (newest / "README.txt").read_text()
     assert "not JSON: WMW0FINGERPRINT02 of some_email" in readme
+    assert re.search(r"Replaced: (ids|VINs) \(\d+\), ", readme)
     assert f"{bad.format(4)}: 22 bytes that are no text" in readme
 
 
@@ -317,10 +320,23 @@ async def test_a_running_daemon_makes_the_same(house, newest, tmp_path) -> None:
     assert files(out) == files(newest)
 
 
-def test_only_its_owner_can_read_it(newest) -> None:
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in newest.rglob("*") if path.is_file()}
-    folders = {stat.S_IMODE(path.stat().st_mode) for path in (newest, *newest.rglob("*")) if path.is_dir()}
-    assert (modes, folders) == ({0o600}, {0o700})
+def test_only_its_owner_can_read_it(tmp_path) -> None:
+    """Whatever the umask."""
+    (tmp_path / "in" / "below").mkdir(parents=True)
+    (tmp_path / "in" / "below" / "dump.json").write_text("{}")
+    before = os.umask(0)
+    try:
+        assert (
+            run(["vehicle", "fingerprint", "--answers", str(tmp_path / "in"), "-o", str(tmp_path / "out")])
+            == 0
+        )
+    finally:
+        os.umask(before)
+    modes = {
+        path.name: stat.S_IMODE(path.stat().st_mode)
+        for path in (tmp_path / "out", *(tmp_path / "out").rglob("*"))
+    }
+    assert modes == {"out": 0o700, "01": 0o700, "answer-1.json": 0o600, "README.txt": 0o600}
 
 
 def test_nothing_is_overwritten(house, newest, capsys) -> None:

@@ -396,7 +396,7 @@ def test_13_signals_a_plug_in_hybrids_fuel_range_is_its_own_and_never_below_noth
 def test_14_client_one_account_serves_one_loop_after_another_and_several_threads() -> None:
     watched = WatchedCloud(CaseGarage([case("electric_charging")]), HastyClock())
     with served(watched) as url:
-        account = Account(USER, base_url=url, clock=watched.cloud.clock)
+        account = Account(USER, base_url=url)  # threads wait for one another in real time
         account.set_refresh_token(REFRESH_TOKEN)
         asyncio.run(account.get_vehicles())
         asyncio.run(account.get_vehicles())

@@ -17,7 +17,6 @@ from starlette.routing import Route
 
 from poller.app import App
 from poller.cli.main import run
-from poller.cli.vehicle.image import VIEWS
 from poller.commands import TABLE
 from poller.settings import load
 from poller.simulator.cloud import FakeCloud
@@ -26,6 +25,7 @@ from poller.simulator.fleet import BEV_VIN, ICE_VIN
 from poller.simulator.garage import all_cars_garage
 from poller.simulator.login import REFRESH_TOKEN, USER
 from poller.simulator.server import serve
+from poller.sources.mybmw.remote.views import VIEWS
 from poller.sources.mybmw.source import MyBmwSource
 from poller.testing.leaping import LeapingClock
 from poller.web.control import SOCKET_NAME, ControlServer

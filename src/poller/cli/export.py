@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Literal
 
@@ -132,13 +132,10 @@ def _summary(done: Exported, unreadable: int) -> str:
 
 
 def _moment(option: str, text: str | None, problems: list[str]) -> datetime | None:
-    if text is None:
-        return None
     try:
-        # Without a zone it is the machine's own time.
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        problems.append(f'{option}: cannot read {text!r}: write "2026-11-21" or "2026-11-21T14:00:00Z"')
+        return None if text is None else options.moment(option, text)
+    except ConfigError as error:
+        problems += error.problems
         return None
 
 

@@ -6,7 +6,7 @@ import base64
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 from poller.app import App
 from poller.commands.base import unknown
@@ -17,12 +17,17 @@ from poller.journal.base import Entry
 from poller.runtime import log
 from poller.runtime.redact import redact
 from poller.sources.remote import Remote
-from poller.vehicle.command import GOOD, CommandState, Order, Outcome, Service, command_record
+from poller.vehicle.command import (
+    GOOD,
+    SETTLED_AFTER,
+    CommandState,
+    Order,
+    Outcome,
+    Service,
+    command_record,
+)
 from poller.vehicle.privacy import Rendering, short_vin
 from poller.vehicle.records import Json, Record, milliseconds
-
-#: Seconds until the maker tells what the car did, as the app and bimmer_connected wait.
-SETTLED_AFTER: Final = 7.0
 
 logger = log.get("commands")
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from poller.app import App
 from poller.commands.base import unknown
-from poller.errors import ConfigError, PollerError
+from poller.errors import PollerError
 from poller.sinks.base import Rehearsed
 from poller.vehicle.alert import Alert, alert_record
-from poller.vehicle.records import Json, Record
+from poller.vehicle.records import Json, Record, parse_time
 
 
 async def resend(app: App, args: Mapping[str, Any]) -> Json:
-    """Move a sink's cursor back to a time; what it gets again is marked ``replayed``."""
+    """Move a sink's cursor back to ``from``, an RFC 3339 time; what it gets again is marked ``replayed``."""
     sink = str(args["sink"])
     if sink not in app.road.deliveries:
         raise unknown("queued sink", sink, app.road.deliveries)
-    count = await app.journal.rewind(sink, _moment(str(args["from"])))
+    count = await app.journal.rewind(sink, parse_time(str(args["from"])))
     app.road.wake()
     return {"sink": sink, "records": count}
 
@@ -74,13 +74,3 @@ def _sample(now: datetime) -> Record:
             event=True,
         )
     )
-
-
-def _moment(text: str) -> datetime:
-    try:
-        # Without a zone it is the machine's own time; UTC ends a little before some zones do.
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ConfigError(
-            [f"--from: cannot read {text!r}"], hint='write "2026-11-21" or "2026-11-21T14:00:00Z"'
-        ) from error

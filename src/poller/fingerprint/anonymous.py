@@ -34,7 +34,9 @@ _SHORT, _MANY = 300, 20_000
 _LONGEST: Final = 80
 #: Characters of a secret of the settings that is looked for; a shorter one is part of many words.
 _SECRET: Final = 5
-_CONTROLS: Final = re.compile(r"[\x00-\x08\x0e-\x1f]")
+_CONTROLS: Final = re.compile(r"[\x01-\x08\x0e-\x1f]")
+#: One of so many characters may be a control character; what has more is no text.
+_ODD: Final = 20
 
 _PERCENT: Final = re.compile(r"[^\s\"'<>]{0,99}%[0-9A-Fa-f]{2}[^\s\"'<>]*")
 _ENTITY: Final = re.compile(r"[^\s\"'<>]{0,99}&#?\w{1,9};[^\s\"'<>]*")
@@ -247,7 +249,8 @@ def _text_of(data: bytes) -> str | None:
         text = data.decode(_encoding(data))
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    return None if _CONTROLS.search(text) else text
+    odd = len(_CONTROLS.findall(text))
+    return None if "\0" in text or odd * _ODD > len(text) else text
 
 
 def _writable(text: str) -> str:

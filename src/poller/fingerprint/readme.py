@@ -61,7 +61,7 @@ def summary(replaced: Mapping[str, int]) -> str:
             name = _MANY[what]
             counts[name] = counts.get(name, 0) + count
     ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    return ", ".join(f"{count} {name}" for name, count in ordered) or "nothing"
+    return ", ".join(f"{name} ({count})" for name, count in ordered) or "nothing"
 
 
 def _lines(

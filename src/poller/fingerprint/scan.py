@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from poller.runtime.redact import meaning, plain
 
 _TOKEN: Final = re.compile(
-    r"""(?P<space>\s+)|(?P<mark>[{}\[\],:])|(?P<text>"(?:[^"\\]|\\.)*(?:"|(?P<cut>\\?\Z)))"""
+    r"""(?P<space>\s+)|(?P<mark>[{}\[\],:])|(?P<key>"(?:[^"\\]|\\.)*+"(?=\s*:))|(?P<text>"(?:[^"\\]|\\.)*(?:"|(?P<cut>\\?\Z)))"""
     r"""|(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.]))|(?P<word>[^\s{}\[\],:"]+)|(?P<rest>.)""",
     re.DOTALL,
 )
@@ -30,10 +30,22 @@ _PARTS: Final = frozenset(
 _PART_NAMES: Final = frozenset({"name", "code"})
 #: In an object that stands for a personal value, these say how to read it.
 _NEUTRAL: Final = frozenset(
-    {"unit", "timestamp", "time", "via", "type", "status", "receivedat", "country", "countrycode", "timezone"}
+    {
+        "unit",
+        "timestamp",
+        "time",
+        "via",
+        "type",
+        "status",
+        "receivedat",
+        "country",
+        "countrycode",
+        "timezone",
+        "accountregion",
+    }
 )
 #: CarData's keys end in a word that elsewhere means something personal: a fault's code, a door's position.
-_NOT_DOTTED: Final = frozenset({"code", "name", "position", "id"})
+_NOT_DOTTED: Final = frozenset({"code", "name"})
 
 
 class Replaces(Protocol):
@@ -59,7 +71,6 @@ class _Level:
     `keys`: those that were replaced.
     """
 
-    is_object: bool
     around: str | None
     in_parts: bool
     what: str | None
@@ -96,21 +107,20 @@ def laid_out(text: str) -> str:
 def is_json(text: str) -> bool:
     """Whether a text is JSON as a whole."""
     try:
-        json.loads(text)
+        json.loads(text, parse_int=float)  # a number of 5,000 digits is one
     except (ValueError, RecursionError):
         return False
     return True
 
 
 def _replaced(text: str, by: Replaces, what: str | None) -> Iterator[str]:
-    levels = [_Level(False, what, False, what, False)]
-    tokens = list(_TOKEN.finditer(text))
-    for position, match in enumerate(tokens):
+    levels = [_Level(what, False, what, False)]
+    for match in _TOKEN.finditer(text):
         token, level = match[0], levels[-1]
         if match.lastgroup == "mark":
             _step(levels, token)
             yield token
-        elif match.lastgroup == "text" and _is_key(tokens, position):
+        elif match.lastgroup == "key":
             key = _decoded(token)
             _due(level, key)
             new = by.plain(key)
@@ -130,15 +140,13 @@ def _replaced(text: str, by: Replaces, what: str | None) -> Iterator[str]:
 
 
 def _step(levels: list[_Level], mark: str) -> None:
-    """Into a value, out of it, or on to the next one."""
+    """Into an object or a list, or out of it."""
     level = levels[-1]
     if mark in "{[":
         inner = "place" if level.what == "spot" else level.what
-        levels.append(_Level(mark == "{", inner, level.parts_next, inner, level.parts_next))
+        levels.append(_Level(inner, level.parts_next, inner, level.parts_next))
     elif mark in "}]" and len(levels) > 1:
         levels.pop()
-    elif mark == "," and level.is_object:
-        level.what, level.parts_next = level.around, level.in_parts
 
 
 def _due(level: _Level, key: str) -> None:
@@ -146,7 +154,9 @@ def _due(level: _Level, key: str) -> None:
     dotted = key.startswith("vehicle.")
     name = plain(key.rpartition(".")[2] if dotted else key)
     what = name if name == "code" else meaning(name)
-    if (dotted and name in _NOT_DOTTED) or (level.in_parts and level.around is None and name in _PART_NAMES):
+    if (dotted and (name in _NOT_DOTTED or what == "spot")) or (
+        level.in_parts and level.around is None and name in _PART_NAMES
+    ):
         what = None
     elif what is None and name not in _NEUTRAL:
         what = level.around
@@ -162,14 +172,6 @@ def _another(key: str, taken: set[str]) -> str:
         new = f"{key}_{number}"
     taken.add(new)
     return new
-
-
-def _is_key(tokens: list[re.Match[str]], position: int) -> bool:
-    """Whether a colon follows."""
-    after = position + 1
-    if after < len(tokens) and tokens[after].lastgroup == "space":
-        after += 1
-    return after < len(tokens) and tokens[after][0] == ":"
 
 
 def _decoded(token: str) -> str:

@@ -49,7 +49,7 @@ _TOKEN_OF_MAKER: Final = re.compile(r"[A-Z][A-Z_]*")
 
 
 def number(literal: str, what: str) -> str:
-    """The literal that takes the place of a number; whole numbers stay whole; 0, and a heading of -1, is none."""
+    """The literal that takes the place of a number; whole ones stay whole; 0 and a heading of -1 are none."""
     nowhere = float(literal) == 0 or (what == "heading" and literal.startswith("-"))
     if nowhere or what in _DOUBTFUL:
         return literal
@@ -64,6 +64,8 @@ def text(value: str, what: str) -> str:
     if what in ("place", "spot") and _PAIR.fullmatch(value):
         return PAIR
     if what in _DOUBTFUL and _TOKEN_OF_MAKER.fullmatch(value):
+        return value
+    if what == "spot" and _NUMBER.fullmatch(value):
         return value
     if _NUMBER.fullmatch(value) and what in _NUMBERS:
         return number(value.strip(), what)

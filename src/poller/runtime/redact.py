@@ -35,25 +35,25 @@ EVERYWHERE: Final[Mapping[str, str]] = {
 IN_ANSWERS: Final[Mapping[str, str]] = {
     "vin": "vin vins bmwvin vehicleid vehicleidentificationnumber",
     "secret": "nonce verifier pin puk",
-    "id": "customerid userid accountid contractid mappingid eventid sessionid bmwsessionid correlationid "
-    "activityid containerid clientid deviceid requestid interactionid verifyid entityid exveerrorref "
-    "isosessionid plugeventid clusterlocationid imei iccid imsi serialnumber cid",
-    "name": "name firstname lastname familyname givenname surname fullname displayname nickname salutation "
-    "owner ownername drivername customername dealername providername",
-    "person": "person customer contact contacts account accountholder connecteddrivecontractlist",
+    "id": "correlationid activityid containerid clientid requestid interactionid verifyid entityid cid uuid "
+    "exveerrorref guid imei iccid imsi iban rfid evcoid emaid customernumber contractnumber accountnumber "
+    "cardnumber serialnumber",
+    "name": "name salutation owner ssid bssid",
+    "person": "person customer contact contacts account accountholder birthday birthdate dateofbirth gender "
+    "connecteddrivecontractlist",
     "dealer": "dealer dealership preferreddealer servicedealer servicepartner preferredservicepartner "
     "preferredsevicepartner workshop",
     "email": "mail",
     "phone": "telephone tel mobile mobilephone msisdn fax",
     "plate": "plate platenumber registrationnumber",
-    "city": "town municipality municipalityname district suburb county province",
+    "city": "town municipality district suburb county province",
     "postal code": "zip",
     "altitude": "altitude",
     "heading": "bearing",
-    "place": "location currentlocation coordinates coordinate coords geometry gps gpsposition geolocation "
-    "latlng latlon places poi destination charginglocation remoteserviceposition",
+    "place": "coordinates coordinate coords geometry geo gps gpsposition latlng latlon places poi "
+    "destination remoteserviceposition",
     # Of a door too: a place only where it holds coordinates.
-    "spot": "position point center centre",
+    "spot": "pos point center centre",
 }
 #: Endings that say as much.
 _ENDINGS: Final[Mapping[str, str]] = {
@@ -61,12 +61,35 @@ _ENDINGS: Final[Mapping[str, str]] = {
     "secret": "secret",
     "token": "secret",
     "gcid": "id",
+    "sessionid": "id",
+    "eventid": "id",
+    "userid": "id",
+    "customerid": "id",
+    "accountid": "id",
+    "contractid": "id",
+    "mappingid": "id",
+    "deviceid": "id",
+    "dealerid": "id",
+    "partnerid": "id",
+    "stationid": "id",
+    "locationid": "id",
+    "evseid": "id",
+    "name": "name",
+    "location": "place",
+    "position": "spot",
     "latitude": "latitude",
     "longitude": "longitude",
     "address": "address",
     "phonenumber": "phone",
     "email": "email",
 }
+#: Names that have such an ending, and are the car's.
+_FACTS: Final = frozenset(
+    {
+        "modelname", "brandname", "seriesname", "variantname", "colorname", "colourname", "paintname",
+        "enginename", "servicename", "featurename", "packagename",
+    }
+)  # fmt: skip
 _HIDDEN: Final = {name: what for what, names in EVERYWHERE.items() for name in names.split()}
 _KNOWN: Final = {name: what for what, names in IN_ANSWERS.items() for name in names.split()} | _HIDDEN
 #: Names that tell who or where; compared in lower case.
@@ -124,6 +147,8 @@ def plain(name: str) -> str:
 def meaning(name: str) -> str | None:
     """What a value of this name is in an answer, in the words of the table; None: nothing personal."""
     name = plain(name)
+    if name in _FACTS:
+        return None
     return _KNOWN.get(name) or next((what for end, what in _ENDINGS.items() if name.endswith(end)), None)
 
 

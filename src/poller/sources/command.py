@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from poller.errors import MalformedAnswer, SourceUnavailable
 from poller.runtime import log
-from poller.runtime.redact import MASK, redact
+from poller.runtime.quoted import quoted
 from poller.sources.base import Answer, LoginState, SourceContext, Target
 from poller.sources.library_json import Json, bodies_of, read_vehicles, understand, vin_of
 from poller.sources.settings import CommandSettings
@@ -202,10 +202,7 @@ def _last_line(complaint: bytes, argv: Sequence[str]) -> str:
     """The last thing it said on stderr, without what stands in its arguments: a password may."""
     lines = complaint.decode(errors="replace").split("\n")
     line = next((line.strip() for line in reversed(lines) if line.strip()), "it gave no reason on stderr")
-    for argument in sorted(argv[1:], key=len, reverse=True):
-        if len(argument) > 3:
-            line = line.replace(argument, MASK)
-    return redact(line)[:300]
+    return quoted(line, (argument for argument in argv[1:] if len(argument) > 3))
 
 
 def _ending(code: int) -> str:

@@ -1,16 +1,26 @@
-"""BMW's texts as both its clouds write them. All functions are total: they never raise."""
+"""BMW's words as both its clouds write them. All functions are total: they never raise."""
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from poller.vehicle.records import milliseconds, parse_time
 
 #: Later than this, adding minutes could leave what a date can hold; earlier than this is "never".
 FIRST_YEAR: Final = 1990
 LAST_YEAR: Final = 2199
+
+
+def object_in(body: bytes) -> dict[str, Any]:
+    """A body as a JSON object; empty if it is none."""
+    try:
+        whole = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return whole if isinstance(whole, dict) else {}
 
 
 def clean(text: str) -> str:

@@ -47,8 +47,10 @@ class CommandState(StrEnum):
     UNKNOWN = "unknown"
 
 
-#: Those after which nothing more comes.
+#: The ends with which an owner may be content: it was done, or there was nothing to do.
 GOOD: Final = frozenset({CommandState.EXECUTED, CommandState.IGNORED})
+#: Seconds after the end of an order until the maker tells of what the car did, as its app waits.
+SETTLED_AFTER: Final = 7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Outcome:
 
     `reason`: one sentence in plain words wherever `state` is not EXECUTED; beside that, a remark.
     TIMED_OUT and UNKNOWN: it was sent, and may or may not have been done. `stale` says that the car's
-    state has probably changed, so that it is worth asking anew (the app waits 7 seconds before).
+    state has probably changed, so that it is worth asking anew, `SETTLED_AFTER` from then.
     """
 
     state: CommandState

@@ -40,6 +40,7 @@ def told(body: object, **known: list[str]) -> object:
         ("location", "48.1,11.5", "12.3456,34.5678"),
         ("position", "48.1;11.5", "12.3456,34.5678"),
         ("position", "FRONT_LEFT", "FRONT_LEFT"),
+        ("position", {"x": 11.5, "y": [48.1]}, {"x": 12.3456, "y": [12.3456]}),
         ("licensePlate", "M-AB 1234", "some_license_plate"),
         (
             "dealer",
@@ -186,6 +187,12 @@ def test_a_text_is_known_by_its_look_however_it_is_written(text, written) -> Non
         except ValueError:
             continue
         assert left(packed) == []
+
+
+def test_of_a_text_that_is_cut_off_the_last_words_go() -> None:
+    """Half an address has no look any more."""
+    assert Anonymiser().body(b'{"note": "sent by erika.m@exa') == '{"note": "'
+    assert Anonymiser().body(b'{"note": "this was sent by erika.m@exa') == '{"note": "this was '
 
 
 def test_what_is_known_of_one_value_is_found_in_all_others() -> None:

@@ -75,7 +75,7 @@ def packed(value: Any, how: int) -> str:
     return json.dumps(value, ensure_ascii=bool(how & 1), indent=how & 2 or None)
 
 
-@settings(max_examples=150, deadline=None, phases=PHASES)
+@settings(max_examples=80, deadline=None, phases=PHASES)
 @given(value=st.lists(values, max_size=3) | st.dictionaries(names, values, max_size=3), how=st.integers(0, 3))
 @example(value={LOOKS[2]: 1, f" {LOOKS[2]} ": 2}, how=0)
 def test_what_was_planted_is_gone_and_the_shape_is_the_same(value, how) -> None:
@@ -88,7 +88,7 @@ def test_what_was_planted_is_gone_and_the_shape_is_the_same(value, how) -> None:
     assert [word for word in LEFT if word.lower() in json.dumps(after, ensure_ascii=False).lower()] == []
 
 
-@settings(max_examples=100, deadline=None, phases=PHASES)
+@settings(max_examples=50, deadline=None, phases=PHASES)
 @given(value=st.dictionaries(names, values, min_size=1, max_size=3), cut=st.floats(0.3, 1))
 def test_of_an_answer_that_is_cut_off_nothing_is_left_either(value, cut) -> None:
     whole = packed({"x": [value, {**PERSONAL, **COORDINATES, "vin": VIN}]}, 0)
@@ -96,7 +96,7 @@ def test_of_an_answer_that_is_cut_off_nothing_is_left_either(value, cut) -> None
     assert text is None or [word for word in LEFT if word.lower() in text.lower()] == []
 
 
-@settings(max_examples=100, deadline=None, phases=PHASES)
+@settings(max_examples=50, deadline=None, phases=PHASES)
 @given(text=st.text(max_size=40) | texts)
 def test_whatever_text_does_no_harm(text) -> None:
     after = Anonymiser([VIN]).body(text.encode("utf-8", "surrogatepass"))

@@ -1,8 +1,8 @@
-"""File names of fingerprints, as the library writes them."""
+"""File names of fingerprints, as the library writes them, and CarData's."""
 
 import pytest
 
-from poller.sources.fingerprint import FingerprintName, read_name
+from poller.sources.fingerprint import FingerprintName, cardata_name, file_name, read_name
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,35 @@ from poller.sources.fingerprint import FingerprintName, read_name
 )
 def test_a_name_says_brand_answer_and_vehicle(name: str, expected: FingerprintName | None) -> None:
     assert read_name(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("cardata-state_WBA00000000DEMO01.json", FingerprintName("cardata", "cardata", "WBA00000000DEMO01")),
+        (
+            "cardata-basicData_WBA00000000DEMO01.json",
+            FingerprintName("cardata", "basicData", "WBA00000000DEMO01"),
+        ),
+        (
+            "cardata-message-12_WBA00000000DEMO01.json",
+            FingerprintName("cardata", None, "WBA00000000DEMO01"),
+        ),
+        ("cardata-mappings.json", FingerprintName("cardata", None, None)),
+    ],
+)
+def test_cardatas_have_names_of_ours(name: str, expected: FingerprintName) -> None:
+    assert read_name(name) == expected
+
+
+@pytest.mark.parametrize("body", ["profile", "state", "charging_settings", "vehicle_finder"])
+def test_what_is_named_is_read_as_it_was_meant(body: str) -> None:
+    name = file_name("mini", body, "WMW00000000000001")
+    assert read_name(name or "") == FingerprintName("mini", body, "WMW00000000000001")
+    assert read_name(file_name("bmw", "list") or "") == FingerprintName("bmw", "list", None)
+    assert file_name("bmw", "library") is None
+
+
+@pytest.mark.parametrize("body", ["state", "cardata"])
+def test_cardatas_state_has_one_name(body: str) -> None:
+    assert cardata_name(body, "WBA00000000DEMO01") == "cardata-state_WBA00000000DEMO01.json"

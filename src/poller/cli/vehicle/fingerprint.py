@@ -56,7 +56,9 @@ def fingerprint(
     folder = directory or Path("vehicle_fingerprint", f"{datetime.now():%Y-%m-%d_%H-%M-%S}")  # noqa: DTZ005  # the name is for the person at this machine
     if os.path.lexists(folder):
         raise PollerError(f"{folder} exists already", hint="choose another folder with --directory")
-    moment = datetime.min.replace(tzinfo=UTC) if everything else _moment(since)
+    moment = None if since is None else options.moment("--since", since)
+    if everything:
+        moment = datetime.min.replace(tzinfo=UTC)
     overrides = options.overrides(data_dir)
     if answers is not None:
         count, replaced = _of_folder(answers, folder)
@@ -128,14 +130,3 @@ def _write(folder: Path, files: Files) -> int:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        # Without a zone it is the machine's own time.
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        hint = 'write "2026-11-21" or "2026-11-21T14:00:00Z"'
-        raise ConfigError([f"--since: cannot read {text!r}"], hint=hint) from error

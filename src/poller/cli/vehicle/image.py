@@ -15,12 +15,8 @@ from poller.cli.vehicle import addressed
 from poller.cli.vehicle.addressed import Addressed
 from poller.errors import PollerError
 from poller.runtime.atomic import write_atomic
+from poller.sources.mybmw.remote.views import VIEWS
 
-#: As bimmer_connected names them.
-VIEWS: Final = (
-    "frontside", "front", "side", "dashboard", "driverdoor", "angle_side_view_forty", "angle_side_view_sixty",
-    "front_left", "front_right", "rear_left", "rear_right", "rear_view",
-)  # fmt: skip
 #: Anybody may see a drawing of the model.
 _MODE: Final = 0o644
 
@@ -43,7 +39,7 @@ def image(
     A file that is there is replaced.
     """
     whom = Addressed.of(vehicle, vin, source, config, data_dir)
-    pictures = whom.ask("vehicle-pictures", views=VIEWS)["pictures"]
+    pictures = whom.ask("vehicle-pictures", views=list(VIEWS))["pictures"]
     written = [str(_write(directory / f"{view}.png", pictures[view])) for view in VIEWS if view in pictures]
     if as_json:
         typer.echo(json.dumps({"files": written}))

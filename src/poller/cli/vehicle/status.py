@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -65,7 +65,7 @@ def status(
     if answers is not None:
         from poller.cli.captures import report_on
 
-        moment = None if at is None else _moment(at)
+        moment = None if at is None else options.moment("--at", at)
         report = report_on(answers, at=moment, region=region or "rest_of_world", units=units)
     else:
         _refuse(at=at, region=region)
@@ -91,14 +91,6 @@ def _refuse(**given: str | None) -> None:
         raise ConfigError(
             [f"--{name}: only with --answers" for name in names], hint="the journal knows when and where"
         )
-
-
-def _moment(text: str) -> datetime:
-    try:
-        # Without a zone it is the machine's own time.
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ConfigError([f"--at: cannot read {text!r}"], hint='write "2026-11-21T14:00:00Z"') from error
 
 
 def _chosen(vehicles: Sequence[Json], wanted: str) -> list[Json]:

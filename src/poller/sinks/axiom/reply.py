@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from poller.errors import BatchRefused, SinkMisconfigured, SinkUnavailable
-from poller.runtime.redact import MASK, redact
+from poller.runtime.quoted import quoted
 from poller.sinks.base import Settlement
 from poller.sinks.http import retry_after
 from poller.vehicle.records import parse_time
@@ -19,9 +19,7 @@ from poller.vehicle.records import parse_time
 RATE_CAP = 300.0
 #: The monthly limit is probed at most once an hour: somebody may have raised it.
 QUOTA_PROBE = 3600.0
-_SAMPLE = 300
 _EPOCH = re.compile(r"\d{1,15}")
-_POSITION = re.compile(r"-?\d{1,3}\.\d{4,}")
 _HINTS = {
     401: "the token is unknown or has expired: make a new one and set it",
     403: "the token may not ingest into this dataset, or url names another region's domain",
@@ -74,14 +72,8 @@ def warnings(reply: Reply) -> Iterator[tuple[str, str]]:
     """(code, text) of what a locked schema made of events that were stored."""
     summary = _object(reply)
     for message in _objects((summary or {}).get("messages")):
-        code = clean(str(message.get("code", "")))[:80]
-        yield code, clean(str(message.get("msg", "")))
-
-
-def clean(text: str) -> str:
-    """A server's words on one line, short, without what must not leave: it may quote our events."""
-    printable = "".join(char if char.isprintable() else " " for char in text[: 4 * _SAMPLE])
-    return _POSITION.sub(MASK, redact(printable)).strip()[:_SAMPLE]
+        code = quoted(str(message.get("code", "")))[:80]
+        yield code, quoted(str(message.get("msg", "")))
 
 
 def _settle_accepted(reply: Reply, times: Sequence[str]) -> Settlement:
@@ -100,7 +92,7 @@ def _settle_accepted(reply: Reply, times: Sequence[str]) -> Settlement:
     rejected = _match(failures, times)
     if len(rejected) == failed:
         return Settlement(sent, rejected)
-    reason = clean(str(failures[0].get("error", ""))) if failures else "the server did not say why"
+    reason = quoted(str(failures[0].get("error", ""))) if failures else "the server did not say why"
     raise BatchRefused(f"refused {failed} of {sent} events: {reason}", sent=sent)
 
 
@@ -115,7 +107,7 @@ def _match(failures: Sequence[Mapping[str, Any]], times: Sequence[str]) -> dict[
             moment = parse_time(str(failure.get("timestamp")))
         except ValueError:
             return {}
-        reasons.setdefault(moment, []).append(clean(str(failure.get("error", ""))))
+        reasons.setdefault(moment, []).append(quoted(str(failure.get("error", ""))))
     rejected: dict[int, str] = {}
     for moment, errors in reasons.items():
         at = positions.get(moment, [])
@@ -150,7 +142,7 @@ def _epoch(text: str | None) -> datetime | None:
 def _message(reply: Reply) -> str:
     body = _object(reply)
     words = (body.get("message") or body.get("error")) if body else None
-    text = clean(str(words)) if words else ""
+    text = quoted(str(words)) if words else ""
     return f"HTTP {reply.status}: {text}" if text else f"HTTP {reply.status}"
 
 

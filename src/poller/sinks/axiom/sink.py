@@ -11,11 +11,12 @@ import httpx
 
 from poller.errors import BatchRefused, SinkError, SinkUnavailable
 from poller.runtime import log
+from poller.runtime.quoted import quoted
 from poller.runtime.redact import MASK
 from poller.runtime.tls import shared_context
 from poller.sinks.axiom.endpoint import Endpoint, endpoint_of
 from poller.sinks.axiom.event import Line, event_of
-from poller.sinks.axiom.reply import Reply, clean, settle, warnings
+from poller.sinks.axiom.reply import Reply, settle, warnings
 from poller.sinks.base import Rendered, Settlement, SinkContext
 from poller.sinks.settings import AxiomSettings
 from poller.vehicle.records import parse_time
@@ -106,7 +107,7 @@ class AxiomSink:
                 headers = {name.lower(): value for name, value in r.headers.items()}
                 return Reply(r.status_code, headers, self._without_token(await _read(r)))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-            message = f"cannot reach {endpoint.host}: {clean(str(error)) or type(error).__name__}"
+            message = f"cannot reach {endpoint.host}: {quoted(str(error)) or type(error).__name__}"
             raise SinkUnavailable(message, reason="network") from error
         except (TimeoutError, httpx.TimeoutException) as error:
             raise SinkUnavailable(f"{endpoint.host} did not answer in time", reason="timeout") from error

@@ -122,7 +122,7 @@ def refresh_form(client_id: str, refresh_token: str) -> dict[str, str]:
 
 def read_device(body: bytes) -> Device:
     """Understand the answer with the codes. Raises Unreadable."""
-    raw = read_object(body)
+    raw = readobject_in(body)
     user_code, url = text(raw, "user_code"), text(raw, "verification_uri")
     if not _is_web_address(url):
         raise Unreadable("verification_uri")
@@ -142,7 +142,7 @@ def read_device(body: bytes) -> Device:
 
 def verdict(status: int, body: bytes) -> Verdict:
     """What a refusal says. The word counts, not the status: BMW waits with 403 where others do with 400."""
-    raw = _object(body)
+    raw = object_in(body)
     if status == 429:
         return Verdict.SLOW_DOWN
     if status >= 500:
@@ -152,7 +152,7 @@ def verdict(status: int, body: bytes) -> Verdict:
 
 def word(body: bytes) -> str:
     """The server's own word for a refusal, if it is one that we know: fit to be shown."""
-    error = _object(body).get("error")
+    error = object_in(body).get("error")
     return error if isinstance(error, str) and error in _WORDS else ""
 
 
@@ -217,10 +217,3 @@ def _is_web_address(text: str) -> bool:
         return urlsplit(text).scheme in ("https", "http")
     except ValueError:
         return False
-
-
-def _object(body: bytes) -> Mapping[str, Any]:
-    try:
-        return read_object(body)
-    except Unreadable:
-        return {}

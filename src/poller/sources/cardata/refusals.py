@@ -94,7 +94,7 @@ _MEANINGS: Final[Mapping[str, _Meaning]] = {
 
 def code_of(body: bytes) -> str:
     """BMW's code in an error's body, "" if there is none: a body that is no such object says nothing."""
-    code = _object(body).get("exveErrorId")
+    code = object_in(body).get("exveErrorId")
     return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
 
 
@@ -161,11 +161,3 @@ def _unsubscribed(told: str, login_hint: str) -> CarDataLoginRequired:
         hint=f'tick the subscription "{API_BOX}" in {ACCESS}, wait a minute, then {login_hint}',
         reason="scope",
     )
-
-
-def _object(body: bytes) -> Mapping[str, Any]:
-    try:
-        raw = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return raw if isinstance(raw, dict) else {}

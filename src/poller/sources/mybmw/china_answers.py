@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from poller.runtime.redact import MASK, redact
+from poller.runtime.quoted import quoted
+from poller.runtime.redact import MASK
 from poller.sources.oauth import Grant, Unreadable, optional_text, read_grant, read_object, seconds, text
 
 _GOOD: Final = 200
 #: For an access token that does not say when it ends: soon, so that it is learned soon.
 _SHORT: Final = 300.0
-_LONGEST_WORDS: Final = 120
 #: A phone number, an id; a year or a count of minutes is shorter.
 _DIGITS: Final = re.compile(r"\d{5,}")
 
@@ -88,15 +88,8 @@ def said(body: bytes, secrets: Iterable[str]) -> str:
     parts = [str(code)] if isinstance(code, int) and not isinstance(code, bool) and 0 < code < 10**9 else []
     words = optional_text(raw, "description")
     if words is not None:
-        parts.append(_clean(words, secrets))
+        parts.append(_DIGITS.sub(MASK, quoted(words, secrets)))
     return f" ({': '.join(parts)})" if parts else ""
-
-
-def _clean(words: str, secrets: Iterable[str]) -> str:
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        words = words.replace(secret, MASK)
-    words = _DIGITS.sub(MASK, redact(words))
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in words).split())[:_LONGEST_WORDS]
 
 
 def _data(body: bytes) -> Mapping[str, Any]:

@@ -122,7 +122,7 @@ def test_the_envelope_may_say_no(body, no) -> None:
         ({"code": -1, "description": ["a"]}, ""),
         ({"description": "of 8613800000000 and pass-word, eyJhbGci.abc.def"}, " (of … and …, …)"),
         ({"description": "id 12345678 of a@example.com"}, " (id … of …)"),
-        ({"description": "x" * 500}, f" ({'x' * 120})"),
+        ({"description": "x" * 500}, f" ({'x' * 200})"),
         ([], ""),
     ],
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from poller.errors import SourceUnavailable
 from poller.sources.mybmw.values import latitude, longitude
+from poller.sources.texts import object_in
 
 Json = Mapping[str, Any]
 
@@ -70,19 +70,10 @@ class Car:
 
 def read_car(vin: str, brand: str, body: bytes) -> Car:
     """A car from its state answer. Raises SourceUnavailable if that was not understood."""
-    whole = read_object(body)
+    whole = object_in(body)
     if not isinstance(whole.get("state"), dict):
         raise SourceUnavailable("the state answer was not understood", reason="malformed")
     return Car(vin, brand, whole["state"], part(whole, "capabilities"))
-
-
-def read_object(body: bytes) -> Json:
-    """A body as a JSON object; empty if it is none."""
-    try:
-        whole = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return whole if isinstance(whole, dict) else {}
 
 
 def part(whole: Json, name: str) -> Json:

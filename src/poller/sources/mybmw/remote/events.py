@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Any, Final
 
 from poller.errors import LoginRequired, RateLimited, SourceError
 from poller.runtime.clock import Clock
-from poller.runtime.redact import MASK, redact
+from poller.runtime.quoted import quoted
 from poller.sources.mybmw.client import MyBmwClient
-from poller.sources.mybmw.remote.car import Json, read_object
-from poller.sources.texts import clean
+from poller.sources.mybmw.remote.car import Json
+from poller.sources.texts import object_in
 from poller.vehicle.command import CommandState, Outcome
 
 #: Seconds, as bimmer_connected has them.
@@ -22,9 +21,6 @@ _FINAL: Final = frozenset({CommandState.EXECUTED, CommandState.IGNORED, CommandS
 _SAID: Final = frozenset({*_FINAL, CommandState.INITIATED, CommandState.PENDING, CommandState.DELIVERED})
 #: Failures that name their own wait.
 _HOPELESS: Final = (LoginRequired, RateLimited)
-_LONGEST: Final = 200
-#: In BMW's words: a coordinate by itself, the account's number.
-_PERSONAL: Final = re.compile(r"-?\d{1,3}\.\d{3,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class Events:
@@ -41,7 +37,7 @@ class Events:
         while self._clock.monotonic() + pause <= end:
             await self._clock.sleep(pause)
             try:
-                answer = read_object(await self._client.event_status(event_id, brand))
+                answer = object_in(await self._client.event_status(event_id, brand))
             except SourceError as error:
                 pause = self._pause(error)
                 if self._clock.monotonic() + pause > end and isinstance(error, _HOPELESS):
@@ -87,11 +83,8 @@ def _unheard(error: SourceError) -> str:
 
 
 def told(details: Any) -> str:
-    """What BMW says of a failure: a text, or title and description; "" if it says nothing.
-
-    Without what is secret or personal, and no longer than a line.
-    """
+    """What BMW says of a failure, a text or title and description, as `quoted`; "" if it says nothing."""
     if isinstance(details, dict):
         parts = (details.get("title"), details.get("description"))
         details = ": ".join(text for text in parts if isinstance(text, str) and text)
-    return _PERSONAL.sub(MASK, redact(clean(details)))[:_LONGEST] if isinstance(details, str) else ""
+    return quoted(details) if isinstance(details, str) else ""

@@ -11,9 +11,10 @@ from poller.runtime.clock import Clock
 from poller.sources.mybmw.client import MyBmwClient
 from poller.sources.mybmw.finder import Finder
 from poller.sources.mybmw.remote.arguments import Arguments
-from poller.sources.mybmw.remote.car import Car, Json, part, read_object
+from poller.sources.mybmw.remote.car import Car, Json, part
 from poller.sources.mybmw.remote.events import told
 from poller.sources.mybmw.values import heading, latitude, longitude
+from poller.sources.texts import object_in
 from poller.vehicle.command import CommandState, Found, Outcome
 from poller.vehicle.privacy import short_vin
 
@@ -67,7 +68,7 @@ class Search:
             body = await self._client.event_position(sent.event_id, car.brand, near)
         except SourceError as error:
             return _lost(sent, error.message)
-        answer = read_object(body)
+        answer = object_in(body)
         found = self._found(part(part(answer, "positionData"), "position"))
         if found is None:
             return _lost(sent, told(answer.get("errorDetails")) or "its answer holds no position")

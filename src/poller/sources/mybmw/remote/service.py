@@ -15,7 +15,7 @@ from poller.sources.mybmw.finder import Finder
 from poller.sources.mybmw.garage import Garage
 from poller.sources.mybmw.remote.arguments import Arguments
 from poller.sources.mybmw.remote.call import GenericCall
-from poller.sources.mybmw.remote.car import Car, Json, read_car, read_object
+from poller.sources.mybmw.remote.car import Car, Json, read_car
 from poller.sources.mybmw.remote.catalogue import AC_LIMIT, TRIGGERS, Trigger, idle, lack
 from poller.sources.mybmw.remote.charging_profile import ChargingProfile
 from poller.sources.mybmw.remote.charging_settings import ChargingSettings
@@ -24,6 +24,7 @@ from poller.sources.mybmw.remote.geocoder import Geocoder
 from poller.sources.mybmw.remote.poi import Place, PoiWish
 from poller.sources.mybmw.remote.search import Observer, Search
 from poller.sources.mybmw.remote.views import VIEWS
+from poller.sources.texts import object_in
 from poller.vehicle.command import CommandState, Order, Outcome, Service
 
 #: What an order says beyond its service; None: nothing.
@@ -123,7 +124,7 @@ class RemoteServices:
 
     async def _details(self, car: Car) -> Json:
         has_settings = car.can("isChargingSettingsEnabled")
-        return read_object(
+        return object_in(
             await self._client.charging_settings(car.vin, car.brand, has_settings=has_settings)
         )
 
