@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 import os
 import re
@@ -441,6 +442,21 @@ def test_a_folder_of_captures_is_made_anonymous_without_a_configuration(
     assert [secret for secret in SECRETS if secret.lower().encode() in text] == []
     assert run(["vehicle", "status", "--answers", str(out), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 1
+
+
+def test_what_cannot_be_read_is_left_out_and_counted(tmp_path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "dump.json").write_text("{}")
+    (tmp_path / "in" / "torn.json.gz").write_bytes(gzip.compress(b"{}" * 99)[:-9])
+    (tmp_path / "in" / "car.png").write_bytes(b"\x89PNG\0")
+    (tmp_path / "in" / "whole.json.gz").write_bytes(gzip.compress(f'["{VIN}"]'.encode()))
+    assert (
+        run(["vehicle", "fingerprint", "--answers", str(tmp_path / "in"), "-o", str(tmp_path / "out")]) == 0
+    )
+    held = files(tmp_path / "out")
+    assert set(held) == {"answer-1.json", "answer-2.json", "README.txt"}
+    assert "2 files that are no answers, or cannot be read" in held["README.txt"].decode()
+    assert b"WMW0FINGERPRINT01" in held["answer-2.json"]
 
 
 def test_a_dump_of_the_library_stays_one() -> None:

@@ -11,6 +11,7 @@ from poller.commands.base import unknown
 from poller.errors import ConfigError, LoginRequired, SourceError, SourceUnavailable
 from poller.road import Road
 from poller.sources.remote import Remote
+from poller.vehicle.naming import goes_by
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import Json
 
@@ -101,13 +102,11 @@ def _model(app: App, vin: str) -> str:
 
 
 def _meant(app: App, known: Sequence[Chosen], wanted: str) -> list[Chosen]:
-    if not wanted:
-        return list(known)
-    name = wanted.casefold()
+    """Those that go by this name; all if there is none."""
     return [
         one
         for one in known
-        if name in {text.casefold() for text in (one.vin, one.vin[-7:], one.slug, _model(app, one.vin))}
+        if not wanted or goes_by(wanted, vin=one.vin, slug=one.slug, model=_model(app, one.vin))
     ]
 
 

@@ -2,7 +2,8 @@
 
 ::
 
-    from_journal ─┐                        ┌ anonymous.py  a body in, the same body without persons out
-    from_folder ──┴─► bundle.py (names) ───┤   words.py    what stands in the place of what
-                                           └   scan.py     JSON, whole or broken, token by token
+    from_journal ─► bundle.py (names) ─┐   ┌ anonymous.py  a body in, the same without persons out
+    from_folder ───────────────────────┴──►┤   scan.py       JSON, whole or broken, token by token
+                                           │   encodings.py  what is written inside a text in other ways
+                                           └   words.py      what stands in the place of what
 """

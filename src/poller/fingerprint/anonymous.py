@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import html
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Final
-from urllib.parse import quote, unquote
 
 from poller.fingerprint import words
+from poller.fingerprint.encodings import inside, text_of, writable
 from poller.fingerprint.scan import is_json, laid_out, scan
 from poller.runtime.redact import PATTERNS, PATTERNS_IN_ANSWERS, VIN, meaning, without
 
@@ -34,17 +31,6 @@ _SHORT, _MANY = 300, 20_000
 _LONGEST: Final = 80
 #: Characters of a secret of the settings that is looked for; a shorter one is part of many words.
 _SECRET: Final = 5
-_CONTROLS: Final = re.compile(r"[\x01-\x08\x0e-\x1f]")
-#: One of so many characters may be a control character; what has more is no text.
-_ODD: Final = 20
-
-_PERCENT: Final = re.compile(r"[^\s\"'<>]{0,99}%[0-9A-Fa-f]{2}[^\s\"'<>]*")
-_ENTITY: Final = re.compile(r"[^\s\"'<>]{0,99}&#?\w{1,9};[^\s\"'<>]*")
-_ESCAPED: Final = re.compile(r"[^\s\"']{0,99}\\u[0-9A-Fa-f]{4}[^\s\"']*")
-_BASE64: Final = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{12,}={0,2}(?![\w+/=-])")
-#: Base64 of so many characters that is no text is nothing that a parser reads.
-_OPAQUE: Final = 60
-_MIXED: Final = re.compile(r"(?=.*\d)(?=.*[a-z])(?=.*[A-Z])")
 #: ``key=value``, ``"key": value``, also ``<key>value<``, in whatever else it stands.
 _NAMED: Final = re.compile(
     r"""(?<![\w.-])(?P<key>[A-Za-z][\w.-]{1,199}+)(?:["']?\s*[=:]\s*|[^<>"'=]{0,40}>)"""
@@ -96,21 +82,22 @@ class Anonymiser:
 
     def body(self, data: bytes) -> str | None:
         """A body without persons: JSON laid out if it is any. None for what is no text: a picture, say."""
-        text = _text_of(data)
+        text = text_of(data)
         if text is None:
             return None
         if text.lstrip()[:1] not in ("{", "["):
-            return _writable(self.plain(text))
+            return writable(self.plain(text))
         replaced = scan(text, self)
         # What is broken has no names that can be relied on.
-        return laid_out(replaced) if is_json(text) else _writable(self.plain(replaced))
+        return laid_out(replaced) if is_json(text) else writable(self.plain(replaced))
 
     # What `scan` asks for.
 
     def string(self, value: str, what: str | None) -> str:
         """A text of this meaning, replaced if it has any."""
-        if value.strip()[:1] in ("{", "[") and len(value) > 2:
-            return scan(value, self, what) if is_json(value) else self.plain(value if what is None else "")
+        if value.lstrip()[:1] in ("{", "[") and len(value) > 2:
+            new = scan(value, self, what)
+            return new if is_json(value) else self.plain(new)
         if what is None or words.says_nothing(value):
             return self.plain(value)
         if what == "vin":
@@ -126,7 +113,8 @@ class Anonymiser:
     def number(self, literal: str, what: str | None) -> str:
         """A number of this meaning, replaced if it has any."""
         new = literal if what is None else words.number(literal, what)
-        self.replaced[what or ""] += new != literal
+        if what is not None and new != literal:
+            self.replaced[what] += 1
         return new
 
     def plain(self, text: str) -> str:
@@ -134,7 +122,7 @@ class Anonymiser:
         if text in self._clean or (_PLAIN_WORD.fullmatch(text) and not self._learned):
             return text
         new = self._searched(text)
-        if new == text and len(text) < _SHORT:
+        if new == text and len(text) < _SHORT and not self._depth:
             if len(self._clean) == _MANY:
                 self._clean.clear()
             self._clean.add(text)
@@ -144,7 +132,7 @@ class Anonymiser:
         if self._depth < _DEPTH:
             self._depth += 1
             try:
-                text = self._decoded(text)
+                text = inside(text, self.plain, self._opaque)
             finally:
                 self._depth -= 1
         text = self._known_in(text)
@@ -162,7 +150,7 @@ class Anonymiser:
 
     def _match(self, match: re.Match[str], what: str) -> str:
         new = words.PAIR if what == "place" else words.TEXTS[what]
-        if match["it"] in (*words.TEXTS.values(), words.PAIR):
+        if match["it"].strip("\"'") in (*words.TEXTS.values(), words.PAIR):
             return match[0]
         self.replaced[what] += 1
         return without(match, new)
@@ -172,10 +160,10 @@ class Anonymiser:
         what = meaning(match["key"].rpartition(".")[2])
         group = next(name for name in ("quoted", "single", "bare") if match[name] is not None)
         value = match[group]
-        if what is None or what == "spot":
+        if what is None or what == "spot" or (what == "vin" and " " in value):
             return match[0]
         begin, end = match.span(group)
-        if value.startswith("[") or (what == "name" and "<" in match[0][: begin - match.start()]):
+        if value.startswith("["):
             new = scan(value, self, what)
         elif re.fullmatch(r"-?\d+(\.\d+)?", value):
             new = self.number(value, what)
@@ -183,29 +171,10 @@ class Anonymiser:
             new = self.string(value, what)
         return match[0][: begin - match.start()] + new + match[0][end - match.start() :]
 
-    def _decoded(self, text: str) -> str:
-        """The text with what is encoded in it replaced, if there is anything to replace."""
-        if "%" in text:
-            text = _PERCENT.sub(lambda match: self._inside(match[0], unquote, _quoted), text)
-        if "&" in text:
-            text = _ENTITY.sub(lambda match: self._inside(match[0], html.unescape, _escaped), text)
-        if "\\u" in text:
-            text = _ESCAPED.sub(lambda match: self._inside(match[0], _unescaped, str), text)
-        return _BASE64.sub(self._packed_in, text)
-
-    def _packed_in(self, match: re.Match[str]) -> str:
-        text = match[0]
-        if len(text) >= _OPAQUE and _unpacked(text) == text and _MIXED.match(text):
-            self.replaced["secret"] += 1  # a picture, a key
-            return words.TEXTS["secret"]
-        return self._inside(text, _unpacked, _packed)
-
-    def _inside(self, text: str, decode: Callable[[str], str], encode: Callable[[str], str]) -> str:
-        decoded = decode(text)
-        if decoded == text:
-            return text
-        replaced = self.plain(decoded)
-        return text if replaced == decoded else encode(replaced)
+    def _opaque(self) -> str:
+        """For a picture, a key."""
+        self.replaced["secret"] += 1
+        return words.TEXTS["secret"]
 
     def _known_in(self, text: str) -> str:
         """The text without the VINs and other texts that are known, whatever they stand in."""
@@ -241,51 +210,3 @@ class Anonymiser:
         """What was found before does not hold: more is known."""
         self._look = None
         self._clean.clear()
-
-
-def _text_of(data: bytes) -> str | None:
-    """The text in a body, whatever its encoding; None if it is none."""
-    try:
-        text = data.decode(_encoding(data))
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    odd = len(_CONTROLS.findall(text))
-    return None if "\0" in text or odd * _ODD > len(text) else text
-
-
-def _writable(text: str) -> str:
-    """Without half a surrogate pair, which broken JSON may spell."""
-    return text.encode(errors="replace").decode()
-
-
-def _encoding(data: bytes) -> str:
-    """As its first bytes say."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    return "utf-8-sig"
-
-
-def _quoted(text: str) -> str:
-    return quote(text, safe="/:?&=,;+@!$()*~")
-
-
-def _escaped(text: str) -> str:
-    return html.escape(text, quote=False)
-
-
-def _unescaped(text: str) -> str:
-    return re.sub(r"\\u([0-9A-Fa-f]{4})", lambda match: chr(int(match[1], 16)), text)
-
-
-def _unpacked(text: str) -> str:
-    """What a text is in Base64, as it is or as in addresses; the text itself if it is none."""
-    try:
-        padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
-        decoded = base64.b64decode(padded.replace("-", "+").replace("_", "/"), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return text
-    return decoded if decoded.isprintable() else text
-
-
-def _packed(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()

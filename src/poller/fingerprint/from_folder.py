@@ -22,7 +22,7 @@ _VIN: Final = re.compile(r"[A-Z0-9]{17}")
 
 
 class Folder:
-    """Its files under names that tell nothing; folders are numbered. Raises OSError as it is read."""
+    """Its files under names that tell nothing; folders are numbered. What cannot be read is left out."""
 
     def __init__(self, folder: Path, anonymiser: Anonymiser) -> None:
         self.anonymiser = anonymiser
@@ -47,7 +47,7 @@ class Folder:
                 continue
             yield self._name(path), text
         if self._taken:
-            others = [f"{left_out} files that are no answers"] if left_out else []
+            others = [f"{left_out} files that are no answers, or cannot be read"] if left_out else []
             yield readme.NAME, readme.readme(self.anonymiser.replaced, {}, others)
 
     def _text(self, path: Path) -> str | None:
@@ -57,7 +57,7 @@ class Folder:
         try:
             with gzip.open(path) if packed else path.open("rb") as file:
                 data = file.read(_MAX_FILE + 1)
-        except (gzip.BadGzipFile, EOFError, zlib.error):
+        except (OSError, EOFError, zlib.error):
             return None
         return None if len(data) > _MAX_FILE else self.anonymiser.body(data)
 

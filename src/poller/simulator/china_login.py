@@ -13,13 +13,13 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from poller.runtime.clock import Clock
+from poller.simulator import posted
 from poller.simulator.sessions import Pair, Sessions
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class ChinaLogin:
         return _good(_tokens(self.sessions.begin()))
 
     async def _refresh(self, request: Request) -> Response:
-        form = dict(parse_qsl((await request.body()).decode(errors="replace")))
+        form = await posted.form(request)
         if form.get("grant_type") != "refresh_token":
             return _refused()
         if self._lock.who(request.headers.get("x-login-nonce", "")) != GCID:
@@ -154,10 +154,9 @@ def _refused() -> Response:
 
 async def _object(request: Request) -> dict[str, Any]:
     try:
-        body = json.loads(await request.body())
+        return await posted.json_object(request)
     except ValueError:
         return {}
-    return body if isinstance(body, dict) else {}
 
 
 def _number(text: object) -> float:

@@ -11,13 +11,14 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from poller.runtime.clock import Clock
+from poller.simulator import posted
 from poller.simulator.china_login import ChinaLogin
 from poller.simulator.refusals import login_refused
 from poller.simulator.sessions import Pair, Sessions
@@ -99,7 +100,7 @@ class Login:
         )
 
     async def _authenticate(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await posted.form(request)
         expected = {
             "client_id": _CLIENT_ID,
             "response_type": "code",
@@ -145,7 +146,7 @@ class Login:
     async def _token(self, request: Request) -> Response:
         if not _is_our_client(request.headers.get("authorization", "")):
             return login_refused()
-        form = await _form(request)
+        form = await posted.form(request)
         if form.get("redirect_uri") != _RETURN_URL:
             return _refusal(400, "invalid_request")
         match form.get("grant_type"):
@@ -178,10 +179,6 @@ def _tokens(pair: Pair) -> Response:
             "gcid": GCID,
         }
     )
-
-
-async def _form(request: Request) -> dict[str, str]:
-    return dict(parse_qsl((await request.body()).decode(errors="replace")))
 
 
 def _refusal(status: int, error: str) -> Response:

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from poller.runtime.clock import Clock
-from poller.simulator import china_login, remote_bodies
+from poller.simulator import china_login, posted, remote_bodies
 from poller.simulator.fault import Fault, Kind
 from poller.simulator.garage import Garage, LivingGarage
 from poller.simulator.life.wishes import Command
@@ -160,7 +160,7 @@ class Remote:
         if read is None or not self._knows(vin):
             return not_found()
         try:
-            body = await _json(request)
+            body = await posted.json_object(request)
             command = read(body)
         except ValueError:
             return bad_request()
@@ -225,7 +225,7 @@ class Remote:
         if request.path_params["gcid"] not in (GCID, china_login.GCID):
             return not_found()
         try:
-            body = await _json(request)
+            body = await posted.json_object(request)
             vin, place = remote_bodies.destination(body)
         except ValueError:
             return bad_request()
@@ -243,14 +243,6 @@ class Remote:
 
     def _knows(self, vin: str) -> bool:
         return self._garage.state(vin, self._clock.now()) is not None
-
-
-async def _json(request: Request) -> Mapping[str, Any]:
-    """The body, an object. Raises ValueError."""
-    body = json.loads(await request.body())
-    if not isinstance(body, dict):
-        raise ValueError("the body is no JSON object")
-    return body
 
 
 def _is_number(text: str | None) -> bool:

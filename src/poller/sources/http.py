@@ -133,6 +133,9 @@ class HttpClient:
             raise NotSent(words, reason="unavailable") from error
 
     async def _read(self, response: httpx.Response) -> bytes:
+        if "," in response.headers.get("content-encoding", ""):
+            # Each packing multiplies by a thousand what the client unpacks at one go: 5 kB become gigabytes.
+            raise SourceUnavailable(f"an answer of {self._who} is packed more than once", reason="malformed")
         body, limit = bytearray(), self._limits.largest_body
         async for chunk in response.aiter_bytes():
             body += chunk

@@ -167,7 +167,7 @@ def left(text: str) -> list[str]:
         lambda text: '{"cut": "off ' + text,
         lambda text: '{"a": [1, {"b": "' + text + '", "c": ',
         lambda text: json.dumps({"note": quote(text, safe="")}),
-        lambda text: json.dumps({"note": base64.b64encode(text.encode()).decode()}),
+        lambda text: json.dumps({"note": base64.b64encode(f"{text}\n".encode()).decode()}),
         lambda text: json.dumps(
             {"note": base64.urlsafe_b64encode(f"{{{text}}}".encode()).decode().rstrip("=")}
         ),

@@ -81,10 +81,7 @@ def _of_folder(answers: Path, folder: Path) -> tuple[int, str]:
     from poller.fingerprint.readme import summary
 
     made = Folder(answers, Anonymiser())
-    try:
-        count = _write(folder, made.written())
-    except OSError as error:
-        raise PollerError(f"{answers} cannot be read: {error.strerror}") from error
+    count = _write(folder, made.written())
     if not count:
         raise ConfigError([f"{answers} holds no captured answers"], hint="JSON files, or texts")
     return count, summary(made.anonymiser.replaced)

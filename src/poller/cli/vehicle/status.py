@@ -16,6 +16,7 @@ from poller.cli import options
 from poller.cli.speaking import reach
 from poller.errors import ConfigError
 from poller.vehicle.display import Display, ago
+from poller.vehicle.naming import goes_by
 from poller.vehicle.records import Json, Record, parse_time, snapshot_of
 from poller.vehicle.signals import GROUPS, signal_of, split_key
 from poller.vehicle.snapshot import Reading, Snapshot, merge
@@ -95,8 +96,7 @@ def _refuse(**given: str | None) -> None:
 
 def _chosen(vehicles: Sequence[Json], wanted: str) -> list[Json]:
     """The one that goes by this, as each source knows it. Raises ConfigError if it is none, or not one."""
-    name = wanted.strip().casefold()
-    chosen = [vehicle for vehicle in vehicles if name in _names(vehicle)]
+    chosen = [vehicle for vehicle in vehicles if _goes_by(wanted, vehicle)]
     if not chosen:
         known = _called(vehicles)
         hint = f"known: {known}" if known else "nothing was heard of any vehicle yet"
@@ -110,11 +110,10 @@ def _called(vehicles: Sequence[Json]) -> str:
     return ", ".join(sorted({vehicle["vehicle"] for vehicle in vehicles}))
 
 
-def _names(vehicle: Json) -> set[str]:
-    """All that it may be called: VIN, the last seven of it, our name for it, the maker's."""
-    vin = vehicle["record"]["vin"]
-    model = vehicle["record"]["readings"].get("model", "")
-    return {str(name).casefold() for name in (vin, vin[-7:], vehicle["vehicle"], model) if name}
+def _goes_by(wanted: str, vehicle: Json) -> bool:
+    record = vehicle["record"]
+    model = str(record["readings"].get("model", ""))
+    return goes_by(wanted, vin=record["vin"], slug=vehicle["vehicle"], model=model)
 
 
 def _newest(vehicles: Sequence[Json]) -> list[Json]:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 from typing import Any, Final, Literal
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from poller.runtime.clock import Clock
+from poller.simulator import posted
 from poller.sources.oauth import challenge
 
 CLIENT_ID: Final = "00000000-0000-4000-8000-00000000c11e"
@@ -180,7 +180,7 @@ class Login:
         return family in self._current and str(self._current[family][0]) == number
 
     async def _device_code(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await posted.form(request)
         if form.get("client_id") not in self.client_ids:
             return _refusal(401, "invalid_client")
         asked = tuple(form.get("scope", "").split())
@@ -213,7 +213,7 @@ class Login:
 
     async def token(self, request: Request) -> Response:
         """The token endpoint."""
-        form = await _form(request)
+        form = await posted.form(request)
         if self._gateway_faults > 0:
             self._gateway_faults -= 1
             if pending := self._pending.get(form.get("device_code", "")):
@@ -300,7 +300,7 @@ class Login:
         )
 
     async def _decide(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await posted.form(request)
         answer: Literal["allow", "deny"] = "allow" if form.get("answer") == "allow" else "deny"
         if not self.answer(form.get("user_code", ""), answer):
             return _page(_ENTER.format(said="No such code, or it has expired."))
@@ -329,10 +329,6 @@ def _id_token(issued: datetime, expires: datetime) -> str:
     }
     parts = (json.dumps(part).encode() for part in (head, claims))
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts) + ".simulated"
-
-
-async def _form(request: Request) -> dict[str, str]:
-    return dict(parse_qsl((await request.body()).decode(errors="replace")))
 
 
 def _refusal(status: int, error: str) -> Response:

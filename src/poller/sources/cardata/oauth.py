@@ -5,16 +5,17 @@ From the facts on CarData, section 1: waiting is HTTP 403, and BMW's gateway spo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from poller.sources.cardata.portal import ACCESS, API_BOX, STREAM_BOX
 from poller.sources.device import EXPIRED, SPOILED
 from poller.sources.oauth import Unreadable, challenge, optional_text, random_text, read_object, seconds, text
+from poller.sources.texts import object_in
 
 DEVICE_PATH: Final = "/gcdm/oauth/device/code"
 TOKEN_PATH: Final = "/gcdm/oauth/token"  # noqa: S105  # a path
@@ -122,7 +123,7 @@ def refresh_form(client_id: str, refresh_token: str) -> dict[str, str]:
 
 def read_device(body: bytes) -> Device:
     """Understand the answer with the codes. Raises Unreadable."""
-    raw = readobject_in(body)
+    raw = read_object(body)
     user_code, url = text(raw, "user_code"), text(raw, "verification_uri")
     if not _is_web_address(url):
         raise Unreadable("verification_uri")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from poller.errors import LoginRequired, RateLimited, SourceError, SourceUnavailable
 from poller.sources.cardata.portal import ACCESS, API_BOX
+from poller.sources.texts import object_in
 
 QUOTA: Final = "CU-429"
 #: The container is gone, or its id was never one.

@@ -14,6 +14,7 @@ from typing import Any, Final
 from poller.runtime.quoted import quoted
 from poller.runtime.redact import MASK
 from poller.sources.oauth import Grant, Unreadable, optional_text, read_grant, read_object, seconds, text
+from poller.sources.texts import object_in
 
 _GOOD: Final = 200
 #: For an access token that does not say when it ends: soon, so that it is learned soon.
@@ -71,19 +72,13 @@ def read_refresh(body: bytes, now: datetime) -> Grant:
 
 def is_refusal(body: bytes) -> bool:
     """Whether the envelope says no, which it may do with status 200."""
-    try:
-        raw = read_object(body)
-    except Unreadable:
-        return False
+    raw = object_in(body)
     return raw.get("error") is True or raw.get("code", _GOOD) != _GOOD
 
 
 def said(body: bytes, secrets: Iterable[str]) -> str:
     """BMW's own words for a refusal, " (699121: …)", or "" if there are none; without `secrets`."""
-    try:
-        raw = read_object(body)
-    except Unreadable:
-        return ""
+    raw = object_in(body)
     code = raw.get("code")
     parts = [str(code)] if isinstance(code, int) and not isinstance(code, bool) and 0 < code < 10**9 else []
     words = optional_text(raw, "description")

@@ -47,7 +47,7 @@ class ChinaLogin:
     async def by_password(self, tokens: Tokens, captcha_token: str) -> Grant:
         """As `auth.Way` says. One picture is tried; the password is sent once, and only if that was right."""
         if captcha_token:
-            raise self._wrong("a login in China takes no captcha token", f"run `{self._command}` alone")
+            raise self._wrong("a login in China takes no captcha token", f"{self._server.hint} alone")
         password = self._settings.password
         if password is None:
             hint = f"set [sources.{self._server.name}] password, or take over another program's login"
@@ -112,14 +112,10 @@ class ChinaLogin:
         return answers.said(reply.body, (*ours, *hidden))
 
     def _unsolved(self, what: str) -> LoginRequired:
-        return LoginRequired(what, hint=f"run `{self._command}` again: each time there is another picture")
+        return LoginRequired(what, hint=f"{self._server.hint} again: each time there is another picture")
 
     def _wrong(self, what: str, hint: str) -> ConfigError:
         return ConfigError([f"sources.{self._server.name}: {what}"], hint=hint)
-
-    @property
-    def _command(self) -> str:
-        return f"poller login {self._server.name}"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -20,6 +21,7 @@ from poller.vehicle.records import parse_time, rfc3339
 _KEEP: Final = timedelta(days=1)
 #: After a list or a profile could not be had: the state is what counts, and calls are few.
 _PAUSE: Final = timedelta(minutes=15)
+_VIN: Final = re.compile(r"[A-Za-z0-9]{1,32}")
 
 
 class Garage:
@@ -148,11 +150,14 @@ def _sound(held: Mapping[str, Any]) -> bool:
 
 
 def vins_in(body: bytes) -> list[str]:
-    """The VINs of a vehicle list, as spelt there. Raises SourceUnavailable if it is no list."""
+    """The VINs of a vehicle list, as spelt there. Raises SourceUnavailable if it is no list.
+
+    They go to terminals and into headers: what is not letters and digits is none.
+    """
     try:
         infos = json.loads(body)["mappingInfos"]
         vins = [info.get("vin") for info in infos if isinstance(info, dict)]
-        return [vin for vin in vins if isinstance(vin, str) and vin]
+        return [vin for vin in vins if isinstance(vin, str) and _VIN.fullmatch(vin)]
     except (ValueError, RecursionError, KeyError, TypeError):
         raise SourceUnavailable("the vehicle list was not understood", reason="malformed") from None
 

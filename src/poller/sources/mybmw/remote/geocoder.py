@@ -10,6 +10,7 @@ from poller import __version__
 from poller.errors import CommandRefused, SourceUnavailable
 from poller.sources.http import Call, HttpClient, Limits, Reply
 from poller.sources.mybmw.remote.poi import Address, Place
+from poller.sources.texts import clean
 
 _LIMITS: Final = Limits(timeout=10.0, largest_body=2**20)
 #: The public service turns away who does not say what it is.
@@ -51,7 +52,7 @@ def _read(body: bytes) -> Place:
     try:
         found = json.loads(body)
         place = _place(found[0]) if found else None
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+    except (ValueError, OverflowError, RecursionError, LookupError, TypeError, AttributeError):
         raise CommandRefused("the geocoder's answer was not understood", hint=_HINT) from None
     if place is None:
         raise CommandRefused(
@@ -71,7 +72,8 @@ def _place(first: Mapping[str, Any]) -> Place:
 def _address(parts: Mapping[str, Any]) -> Address:
     def text(*names: str) -> str | None:
         found = (parts.get(name) for name in names)
-        return next((value for value in found if isinstance(value, str) and value), None)
+        texts = (clean(value) for value in found if isinstance(value, str))
+        return next((value for value in texts if value), None)
 
     street, number = text("road"), text("house_number")
     if street and number:

@@ -14,6 +14,7 @@ from poller.sources.mybmw.remote.arguments import Arguments
 from poller.sources.mybmw.remote.car import Car, Json, part
 from poller.sources.mybmw.remote.events import told
 from poller.sources.mybmw.values import heading, latitude, longitude
+from poller.sources.texts import clean
 from poller.sources.texts import object_in
 from poller.vehicle.command import CommandState, Found, Outcome
 from poller.vehicle.privacy import short_vin
@@ -85,7 +86,7 @@ class Search:
             float(north),
             float(east),
             int(direction) % 360 if isinstance(direction, int | float) else None,
-            address if isinstance(address, str) and address else None,
+            (clean(address) or None) if isinstance(address, str) else None,
         )
 
     async def _remember(self, vin: str, body: bytes) -> None:

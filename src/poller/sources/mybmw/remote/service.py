@@ -124,9 +124,7 @@ class RemoteServices:
 
     async def _details(self, car: Car) -> Json:
         has_settings = car.can("isChargingSettingsEnabled")
-        return object_in(
-            await self._client.charging_settings(car.vin, car.brand, has_settings=has_settings)
-        )
+        return object_in(await self._client.charging_settings(car.vin, car.brand, has_settings=has_settings))
 
     async def _place(self, wish: PoiWish) -> Place:
         if isinstance(wish.where, str):
