@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Sizes at which each needs a second or two.
+#: Sizes at which each needs a few seconds at most.
 TINY = {
     "cycle": {"rounds": 1, "polls": 1, "warm_up": 1},
     "day": {"rounds": 1, "window": 0.3, "speed": 100.0},
@@ -19,6 +19,8 @@ TINY = {
     "scrape": {"rounds": 1, "vehicles": 2},
     "start": {"rounds": 1, "warm_up": 0},
 }
+#: Those that start no daemon, or only one, and look at it once.
+QUICK = ("journal", "scrape", "start")
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +28,10 @@ def beside_the_sources(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
 
 
-def test_every_module_gives_results_that_the_table_can_show():
+@pytest.mark.parametrize(
+    "names", [QUICK, pytest.param(tuple(TINY), marks=pytest.mark.soak)], ids=["quick", "all"]
+)
+def test_every_module_gives_results_that_the_table_can_show(names):
     """Side by side, for most of the time they wait for processes."""
     bench = importlib.import_module("bench.__main__")
     assert set(bench.MODULES) == set(TINY)
@@ -34,10 +39,10 @@ def test_every_module_gives_results_that_the_table_can_show():
     def measured(name):
         return importlib.import_module(f"bench.{name}").measure(**TINY[name])
 
-    with ThreadPoolExecutor(len(TINY)) as pool:
-        results = [result for found in pool.map(measured, TINY) for result in found]
+    with ThreadPoolExecutor(len(names)) as pool:
+        results = [result for found in pool.map(measured, names) for result in found]
     table = bench.table(results)
-    assert len(results) >= len(TINY)
+    assert len(results) >= len(names)
     assert all(result.value > 0 for result in results if "growth" not in result.figure)
     assert all(result.figure in table for result in results)
 
