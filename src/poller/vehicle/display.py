@@ -110,8 +110,14 @@ class Display:
             "kPa": self.pressure,
             "s": span,
             "W": lambda watts: f"{watts / 1000:.1f} kW",
+            "degrees": _degrees,
         }
         return special[unit](value) if unit in special else f"{_short(value)} {unit}"
+
+
+def _degrees(number: float) -> str:
+    """To a metre on the ground: ``48.17718°``; a heading has no decimals: ``121°``."""
+    return f"{number:.5f}".rstrip("0").removesuffix(".") + "°"
 
 
 def _short(number: float) -> str:

@@ -90,6 +90,8 @@ def test_a_summer_moment_is_shown_in_summer_time():
         ("service_due_at", datetime(2027, 3, 1, tzinfo=UTC), "Mar 2027"),
         ("service_due_km", 1400, "1,400 km"),
         ("model", "i4_M50", "i4_M50"),
+        ("latitude_degrees", 48.177184, "48.17718°"),
+        ("heading_degrees", 120, "120°"),
     ],
 )
 def test_a_value_is_written_by_its_kind_and_unit(key, value, text):

@@ -148,20 +148,24 @@ def _paragraph(
     reported = [snapshot.observed_at for snapshot in snapshots if snapshot.observed_at is not None]
     said = f", the car reported {ago(max(reported), now)}" if reported else ""
     yield f"  heard {ago(received, now)}{said}"
-    for group, heading in GROUPS.items():
-        lines = list(_lines(group, readings, display, now))
+    groups = {heading: list(_lines(group, readings, display, now)) for group, heading in GROUPS.items()}
+    width = max((len(label) for lines in groups.values() for label, _ in lines), default=0)
+    for heading, lines in groups.items():
         if lines:
             yield f"  {heading}"
-            yield from lines
+            yield from (f"    {label:<{width}}  {value}" for label, value in lines)
 
 
-def _lines(group: str, readings: dict[str, Reading], display: Display, now: datetime) -> Iterator[str]:
+def _lines(
+    group: str, readings: dict[str, Reading], display: Display, now: datetime
+) -> Iterator[tuple[str, str]]:
+    """Label and value of each reading of a group."""
     for key, reading in readings.items():
         signal = signal_of(key)
         if signal is not None and signal.group == group:
             dimension = split_key(key)[1]
             label = f"{signal.label} {(dimension or '').replace('_', ' ')}".rstrip()
-            yield f"    {label:<30} {display.value(signal, reading.value, now)}"
+            yield label, display.value(signal, reading.value, now)
 
 
 def _snapshot(record: dict[str, Any]) -> Snapshot:
