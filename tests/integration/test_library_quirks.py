@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import stat
 import threading
 from collections.abc import AsyncIterator
@@ -75,7 +76,7 @@ def table(capsys, monkeypatch):
         capsys.readouterr()
         assert run(["vehicle", "status", "--answers", str(car.folder), "--at", car.at.isoformat()]) == 0
         rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("    ")]
-        return {row[4:35].rstrip(): row[35:].strip() for row in rows}
+        return dict(re.split(r"\s{2,}", row.strip(), maxsplit=1) for row in rows)
 
     return told
 
