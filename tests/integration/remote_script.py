@@ -15,18 +15,32 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from poller.runtime.clock import Clock
+from poller.simulator.login import GCID
 from poller.simulator.server import line_of, serve
 from poller.testing.memory import DictMemory
+from poller.vehicle.command import Order, Outcome
 
+VIN = "WBYTEST0000000001"
 COMMANDS = "/eadrax-vrccs/v4/presentation/remote-commands/"
 EVENT_STATUS = "/eadrax-vrccs/v3/presentation/remote-commands/eventStatus"
 EVENT_POSITION = COMMANDS + "eventPosition"
 PICTURES = "/eadrax-ics/v5/presentation/vehicles/images"
+HORN = COMMANDS + "horn-blow"
+PROFILE = f"/eadrax-crccs/v1/vehicles/{VIN}/charging-profile"
+SETTINGS = f"/eadrax-crccs/v1/vehicles/{VIN}/charging-settings"
+POI = f"/eadrax-dcs/v2/user/{GCID}/send-to-car"
 _SCRIPTED = ("/eadrax-vrccs/", "/eadrax-crccs/v1/", "/eadrax-dcs/", "/eadrax-ics/", "/search")
 
 EVENT = "5c8c1a5e-0000-4000-8000-000000000001"
 ACCEPTED = {"creationTime": "2026-11-21T14:00:00.000Z", "eventId": EVENT}
 EXECUTED = {"eventStatus": "EXECUTED"}
+#: What a geocoder says.
+STREET = {
+    "lat": "48.1769", "lon": "11.5559",
+    "address": {
+        "road": "Long Road", "house_number": "1", "town": "Town", "postcode": "12345", "country": "Land",
+    },
+}  # fmt: skip
 
 #: What a car is capable of that can do everything.
 ABLE = {
@@ -164,3 +178,18 @@ async def remote_stage(
         finally:
             for source in set_up.sources:
                 await source.close()
+
+
+async def ready(road: RemoteStage, **more: Any) -> Any:
+    """A source that knows its vehicles; nothing is counted yet."""
+    source = await road.logged_in(**more)
+    await source.targets()
+    road.watched.counts()
+    return source
+
+
+async def ordered(
+    road: RemoteStage, service: Any, arguments: Mapping[str, Any] | None = None, **more: Any
+) -> Outcome:
+    source = await ready(road, **more)
+    return await source.execute(Order(VIN, service, arguments or {}))

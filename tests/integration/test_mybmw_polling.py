@@ -462,6 +462,8 @@ async def test_a_limit_at_the_first_list_stops_the_others(road) -> None:
 async def test_a_strange_list_entry_costs_only_itself(road) -> None:
     source = await road.logged_in()
     entries = [{"vin": None}, 7, {}, {"vin": ELECTRIC.vin}, {"vin": ""}]
+    # What would move a terminal, or end a header.
+    entries += [{"vin": vin} for vin in ("\x1b[2JVIN 1", "A\r\nB", "../../etc", "é", "V" * 33)]
     road.watched.fail(LIST, 200, json.dumps({"mappingInfos": entries}))
     assert await source.targets() == [ELECTRIC, COMBUSTION]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import traceback
 
 import pytest
 import structlog
-from mybmw_cloud import CHARGING, LIST, STATE, TOKEN, captured_cases
+from mybmw_cloud import CHARGING, LIST, STATE, TOKEN
 from remote_script import (
     ACCEPTED,
     COMMANDS,
@@ -17,16 +16,22 @@ from remote_script import (
     EVENT_POSITION,
     EVENT_STATUS,
     EXECUTED,
-    PICTURES,
+    HORN,
+    POI,
+    PROFILE,
+    SETTINGS,
+    STREET,
+    VIN,
     Said,
     able,
+    ordered,
+    ready,
     remote_stage,
 )
 
 from poller.errors import (
     ArgumentRefused,
     CommandRefused,
-    JournalFull,
     LoginRequired,
     PollerError,
     RateLimited,
@@ -35,20 +40,8 @@ from poller.errors import (
 )
 from poller.runtime import log
 from poller.simulator.login import GCID
-from poller.sources.base import Target
-from poller.sources.mybmw.remote.car import read_car
-from poller.sources.mybmw.remote.catalogue import lack
-from poller.sources.mybmw.remote.views import VIEWS
 from poller.sources.mybmw.transport import Limits
-from poller.sources.remote import Remote
-from poller.testing.memory import DictMemory
 from poller.vehicle.command import CommandState, Order
-
-VIN = "WBYTEST0000000001"
-HORN = COMMANDS + "horn-blow"
-PROFILE = f"/eadrax-crccs/v1/vehicles/{VIN}/charging-profile"
-SETTINGS = f"/eadrax-crccs/v1/vehicles/{VIN}/charging-settings"
-POI = f"/eadrax-dcs/v2/user/{GCID}/send-to-car"
 
 HOUR = {"hour": 0, "minute": 0}
 
@@ -57,19 +50,6 @@ HOUR = {"hour": 0, "minute": 0}
 async def road(tmp_path):
     async with remote_stage(tmp_path) as set_up:
         yield set_up
-
-
-async def ready(road, **more):
-    """A source that knows its vehicles; nothing is counted yet."""
-    source = await road.logged_in(**more)
-    await source.targets()
-    road.watched.counts()
-    return source
-
-
-async def ordered(road, service, arguments=None, **more):
-    source = await ready(road, **more)
-    return await source.execute(Order(VIN, service, arguments or {}))
 
 
 # --- what is sent -------------------------------------------------------------------------------
@@ -185,6 +165,18 @@ async def test_a_place_is_taken_without_more_words(road) -> None:
     ]
 
 
+async def test_without_the_accounts_number_no_place_is_sent(road, tmp_path) -> None:
+    """As of a login that was stored before the number was kept."""
+    await ready(road)
+    (file,) = (tmp_path / "accounts").glob("*.json")
+    file.write_text(file.read_text().replace(GCID, ""))
+    source = await road.source()
+    with pytest.raises(CommandRefused, match="does not say whose it is") as refused:
+        await source.execute(Order(VIN, "send_poi", {"latitude": 12.5, "longitude": 34.5}))
+    assert "poller login bmw" in refused.value.hint
+    assert road.script.asked == []
+
+
 async def test_an_answer_without_an_event_is_an_end(road) -> None:
     source = await ready(road)
     for answer in (b"", b"\n", {}, {"creationTime": "now"}, {"eventId": None}, {"eventId": ""}):
@@ -193,7 +185,37 @@ async def test_an_answer_without_an_event_is_an_end(road) -> None:
     assert road.script.to(EVENT_STATUS) == []
 
 
+@pytest.mark.parametrize("service", ["door-lock", "door-unlock", "vehicle-finder"])
+async def test_that_a_car_was_changed_is_not_said_for_want_of_an_event(road, service) -> None:
+    """That the doors were locked is said only where BMW says so."""
+    source = await ready(road)
+    for answer in (b"", {}, {"eventId": None}):
+        road.script.says(COMMANDS + service, answer)
+        outcome = await source.execute(Order(VIN, service.removeprefix("door-").replace("-", "_")))
+        assert (outcome.state, outcome.stale) == (CommandState.UNKNOWN, True), answer
+        assert "may or may not have been done" in outcome.reason
+    assert road.script.to(EVENT_STATUS) == road.script.to(EVENT_POSITION) == []
+
+
 # --- what is refused before anything is sent ------------------------------------------------------
+
+
+async def test_an_order_that_could_not_be_sent_for_a_minute_is_not_sent_any_more(road) -> None:
+    """The owner has gone away, or locked by hand: a car must not open behind their back."""
+    source = await ready(road)
+    late = [30.0]
+
+    def slowly(request) -> None:
+        if request.path == STATE:
+            road.clock._move(road.clock._steady + late[0])
+
+    road.watched.on_request = slowly
+    assert (await source.execute(Order(VIN, "unlock"))).state == CommandState.EXECUTED
+    late[0] = 61.0
+    road.script.asked.clear()
+    with pytest.raises(CommandRefused, match="was not sent any more"):
+        await source.execute(Order(VIN, "unlock"))
+    assert road.script.asked == []
 
 
 async def test_a_car_that_cannot_is_not_told(tmp_path) -> None:
@@ -203,15 +225,7 @@ async def test_a_car_that_cannot_is_not_told(tmp_path) -> None:
         assert refused.value.exit_code == 1
         assert "BMW's own app" in refused.value.hint
         assert road.script.asked == []
-        offered = await road.sources[0].offered(VIN)
-        assert {service for service, why_not in offered.items() if why_not} == {"horn"}
-
-
-async def test_offered_costs_one_request_and_tells_of_every_service(road) -> None:
-    source = await ready(road)
-    assert isinstance(source, Remote)
-    assert dict.fromkeys([*ORDERS, "charging_profile", "send_poi"], "") == await source.offered(VIN)
-    assert road.watched.counts() == {STATE: 1}
+        assert (await road.sources[0].execute(Order(VIN, "light_flash"))).state == CommandState.EXECUTED
 
 
 async def test_an_order_that_makes_no_sense_asks_nobody(road) -> None:
@@ -241,7 +255,6 @@ async def test_a_car_that_is_not_listed_is_told_nothing(road) -> None:
     source = await ready(road)
     for what in (
         source.execute(Order("WBA00000000000000", "horn")),
-        source.offered("WBA00000000000000"),
         source.pictures("WBA00000000000000", ["front"]),
     ):
         with pytest.raises(CommandRefused, match="no such vehicle"):
@@ -362,6 +375,17 @@ async def test_a_token_that_has_ended_is_renewed_and_the_order_sent_again(road) 
     assert road.watched.counts()[TOKEN] == 1
 
 
+async def test_a_call_to_one_car_does_not_tell_another(road) -> None:
+    source = await ready(road)
+    for named in ("WBA00000000000002", "wba00000000000002"):
+        with pytest.raises(ArgumentRefused, match="names another vehicle") as refused:
+            await source.execute(Order(VIN, "call", {"path": f"/eadrax-crccs/v1/vehicles/{named}/x"}))
+        assert named not in f"{refused.value} {refused.value.hint}"
+    assert road.script.asked == []
+    await source.execute(Order(VIN, "call", {"path": f"/eadrax-crccs/v1/vehicles/{VIN.lower()}/x"}))
+    assert len(road.script.orders) == 1
+
+
 async def test_a_second_refusal_is_the_end(road) -> None:
     road.script.says(HORN, Said(status=401))
     with pytest.raises(LoginRequired):
@@ -416,227 +440,6 @@ async def test_an_order_that_bmw_refuses_was_not_done(road, answer, error, reaso
     assert len(road.script.asked) == 1
 
 
-# --- the vehicle finder -------------------------------------------------------------------------
-
-PLACE = {"latitude": 12.5, "longitude": 34.5, "heading": 121, "formattedAddress": "Some Street 1"}
-FOUND = {"positionData": {"status": "OK", "position": PLACE}, "errorDetails": None}
-LOST = {"positionData": None, "errorDetails": {"title": "No position", "description": "Too far away."}}
-
-
-async def test_a_search_tells_where_the_owner_is_and_gets_where_the_car_is(road) -> None:
-    road.script.says(EVENT_POSITION, FOUND)
-    outcome = await ordered(
-        road, "vehicle_finder", {"observer_latitude": 48.123456, "observer_longitude": -11.5}
-    )
-    assert (outcome.state, outcome.reason, outcome.stale) == (CommandState.EXECUTED, "", True)
-    found = outcome.found
-    assert (found.latitude, found.longitude, found.heading, found.address) == (
-        12.5,
-        34.5,
-        121,
-        "Some Street 1",
-    )
-    (asked,) = road.script.to(EVENT_POSITION)
-    assert asked.query == {"eventId": EVENT}
-    assert (asked.headers["latitude"], asked.headers["longitude"]) == ("48.123456", "-11.5")
-
-
-async def test_whoever_does_not_say_stands_where_the_car_last_was(road) -> None:
-    road.script.says(EVENT_POSITION, FOUND)
-    await ordered(road, "vehicle_finder")
-    (asked,) = road.script.to(EVENT_POSITION)
-    assert (asked.headers["latitude"], asked.headers["longitude"]) == ("54.7211", "2.2504")
-
-
-async def test_a_search_without_anybodys_position_is_not_begun(tmp_path) -> None:
-    async with remote_stage(tmp_path, able(without=["location"])) as road:
-        with pytest.raises(CommandRefused):
-            await ordered(road, "vehicle_finder")
-        assert road.script.asked == []
-
-
-async def test_what_was_found_is_in_the_snapshots_that_follow(road) -> None:
-    road.script.says(EVENT_POSITION, FOUND)
-    await ordered(road, "vehicle_finder")
-    source = road.sources[0]
-    snapshot = source.parse(await source.fetch(Target(VIN)))
-    assert [snapshot.value(f"{key}_degrees") for key in ("latitude", "longitude", "heading")] == [
-        12.5,
-        34.5,
-        121,
-    ]
-
-
-async def test_china_has_the_same_services_on_its_own_host_and_its_positions_are_converted(tmp_path) -> None:
-    pytest.importorskip("cryptography", reason="the login in China needs the extra [china]")
-    async with remote_stage(tmp_path, region="china") as road:
-        place = {
-            **PLACE,
-            "latitude": 31.2304,
-            "longitude": 121.4737,
-            "heading": 360,
-            "formattedAddress": None,
-        }
-        road.script.says(EVENT_POSITION, {"positionData": {"position": place}})
-        found = (await ordered(road, "vehicle_finder")).found
-        assert (found.latitude, found.longitude) == pytest.approx((31.232329239140196, 121.46916226346737))
-        assert (found.heading, found.address) == (0, None)
-        assert [one.path for one in road.script.orders] == [COMMANDS + "vehicle-finder"]
-
-
-async def test_a_search_that_brings_nothing_is_no_success(road) -> None:
-    source = await ready(road)
-    for answer, why in (
-        (LOST, "No position: Too far away."),
-        ({"positionData": {"position": None}}, "holds no position"),
-        ({"positionData": {"position": {"latitude": 1}}}, "holds no position"),
-        ({"positionData": {"position": {"latitude": 91, "longitude": 0}}}, "holds no position"),
-        (b"null", "holds no position"),
-        (Said(status=404), "404"),
-        (Said(status=500), "500"),
-    ):
-        road.script.asked.clear()
-        road.script.says(EVENT_POSITION, answer)
-        outcome = await source.execute(Order(VIN, "vehicle_finder"))
-        assert (outcome.state, outcome.found, outcome.stale) == (CommandState.ERROR, None, False), answer
-        assert why in outcome.reason
-        assert len(road.script.orders) == 1
-    assert not [key for key in road.memory.values if key.startswith("finder")]
-
-
-async def test_a_position_that_could_not_be_asked_for_is_asked_for_again(road) -> None:
-    """It is a question, and the car is not told anything twice."""
-    road.script.says(EVENT_POSITION, Said(status=502), FOUND)
-    assert (await ordered(road, "vehicle_finder")).found
-    assert len(road.script.orders) == 1
-
-
-async def test_a_search_that_fails_asks_for_no_position(road) -> None:
-    road.script.says(EVENT_STATUS, {"eventStatus": "ERROR"})
-    outcome = await ordered(road, "vehicle_finder")
-    assert outcome.state == CommandState.ERROR
-    assert road.script.to(EVENT_POSITION) == []
-
-
-async def test_a_search_is_tried_although_bmw_lists_none_and_it_is_said(tmp_path) -> None:
-    async with remote_stage(tmp_path, able(vehicleFinder=False)) as road:
-        road.script.says(EVENT_POSITION, FOUND, LOST)
-        source = await ready(road)
-        assert (await source.offered(VIN))["vehicle_finder"] == ""
-        good = await source.execute(Order(VIN, "vehicle_finder"))
-        assert good.found is not None
-        bad = await source.execute(Order(VIN, "vehicle_finder"))
-        assert all("BMW lists this car as one that cannot be searched for" in o.reason for o in (good, bad))
-
-
-class FullMemory(DictMemory):
-    """A memory that has no room for what was found."""
-
-    async def remember(self, key, value) -> None:
-        if key.startswith("finder"):
-            raise JournalFull
-        await super().remember(key, value)
-
-
-async def test_a_full_journal_hides_no_car(road) -> None:
-    road.memory = FullMemory()
-    road.script.says(EVENT_POSITION, FOUND)
-    assert (await ordered(road, "vehicle_finder")).found is not None
-
-
-# --- addresses ------------------------------------------------------------------------------------
-
-STREET = {
-    "lat": "48.1769", "lon": "11.5559",
-    "address": {
-        "road": "Long Road", "house_number": "1", "town": "Town", "postcode": "12345", "country": "Land",
-    },
-}  # fmt: skip
-
-
-async def test_an_address_is_looked_up_once_and_sent_with_its_town(road) -> None:
-    """bimmer_connected fails at coordinates that are texts, and loses the city."""
-    road.script.says("/search", [STREET])
-    road.script.says(POI, Said(status=201))
-    arguments = {"address": "long road 1, town", "name": "Lunch"}
-    outcome = await ordered(road, "send_poi", arguments, geocoder=road.url)
-    assert outcome.state == CommandState.EXECUTED
-    (asked,) = road.script.to("/search")
-    assert asked.query == {"q": "long road 1, town", "format": "json", "addressdetails": "1", "limit": "1"}
-    assert asked.headers["user-agent"].startswith("bmw-poller/")
-    assert not {"authorization", "bmw-vin", "x-user-agent"} & asked.headers.keys()
-    (place,) = road.script.to(POI)[0].body["places"]
-    assert (place["title"], place["formattedAddress"]) == ("Lunch", "Long Road 1, 12345, Town")
-    assert place["position"] == {"lat": 48.1769, "lng": 11.5559}
-    assert (place["address"]["city"], place["address"]["country"]) == ("Town", "Land")
-
-
-async def test_an_address_that_was_not_found_is_sent_nowhere(road) -> None:
-    source = await ready(road, geocoder=road.url)
-    for answer, why in (
-        ([], "knows no such address"),
-        ([{"lat": "x", "lon": "y"}], "not understood"),
-        ([{"lat": "nan", "lon": "0"}], "not understood"),
-        ([{"lat": "91", "lon": "0"}], "not understood"),
-        ([{"lat": "1"}], "not understood"),
-        ({"error": "long road 1"}, "not understood"),
-        (b"<html>", "not understood"),
-        (Said(b"long road 1", 403), "answered 403"),
-        (Said(status=500), "answered 500"),
-        (Said(way="reset"), "broke off"),
-    ):
-        road.script.says("/search", answer)
-        with pytest.raises(CommandRefused, match=why) as refused:
-            await source.execute(Order(VIN, "send_poi", {"address": "long road 1"}))
-        said = f"{refused.value!r} {refused.value.hint} {refused.value.__cause__!r}"
-        assert refused.value.hint
-        assert "long road 1" not in said
-    assert road.script.orders == []
-
-
-async def test_no_geocoder_no_question(road) -> None:
-    with pytest.raises(CommandRefused, match="geocoder"):
-        await ordered(road, "send_poi", {"address": "long road 1"}, geocoder="")
-    assert road.script.asked == []
-
-
-# --- pictures -------------------------------------------------------------------------------------
-
-PNG = b"\x89PNG\r\n\x1a\n..."
-
-
-async def test_all_twelve_pictures_by_the_librarys_names(road) -> None:
-    road.script.says(PICTURES, PNG)
-    source = await ready(road)
-    assert await source.pictures(VIN.lower(), list(VIEWS)) == dict.fromkeys(VIEWS, PNG)
-    asked = road.script.asked
-    assert [one.query for one in asked] == [{"carView": view, "toCrop": "true"} for view in VIEWS.values()]
-    assert len(set(VIEWS.values())) == 12
-    for one in asked:
-        assert one.headers["accept"] == "image/png"
-        assert one.headers["bmw-app-vehicle-type"] == "connected"
-        assert one.headers["bmw-vin"] == VIN
-
-
-async def test_a_view_that_is_not_drawn_is_left_out(road) -> None:
-    road.script.says(PICTURES, Said(status=404), PNG)
-    source = await ready(road)
-    assert await source.pictures(VIN, ["dashboard", "front"]) == {"front": PNG}
-
-
-async def test_what_is_no_picture_and_what_is_no_view(road) -> None:
-    road.script.says(PICTURES, b"<html>")
-    source = await ready(road)
-    with pytest.raises(SourceUnavailable, match="PNG"):
-        await source.pictures(VIN, ["front"])
-    with pytest.raises(ArgumentRefused, match="roof") as refused:
-        await source.pictures(VIN, ["front", "roof"])
-    assert "frontside, front, side" in refused.value.hint
-    road.script.says(PICTURES, Said(status=489))
-    with pytest.raises(SourceBlocked):
-        await source.pictures(VIN, ["front"])
-
-
 # --- what nobody may read -----------------------------------------------------------------------
 
 
@@ -686,67 +489,3 @@ async def test_no_place_and_no_vin_in_any_error_outcome_or_log(road, logged, spo
     places = {"48.123456", "11.654321", "54.7211", "2.2504", "48.1769", "Petuelring", "Long Road"}
     secret = {VIN, GCID, "owner@example.com", "abcdefgh", *places, *tokens}
     assert [word for word in secret if word in said] == []
-
-
-# --- real replies -------------------------------------------------------------------------------
-
-
-async def test_captured_replies_are_understood(tmp_path, shared) -> None:
-    """As a user of bimmer_connected once recorded them."""
-    folder = shared / "fingerprints" / "remote_services"
-    if not folder.is_dir():
-        pytest.skip("no captured replies of remote services in ../shared")
-
-    def reply(name):
-        return (folder / f"eadrax_service_{name}.json").read_bytes()
-
-    async with remote_stage(tmp_path) as road:
-        source = await ready(road)
-        trigger = COMMANDS + "vehicle-finder"
-        road.script.says(trigger, reply("initiated"))
-        road.script.says(EVENT_STATUS, *map(reply, ("pending", "delivered", "executed")))
-        road.script.says(EVENT_POSITION, reply("eventposition"))
-        outcome = await source.execute(Order(VIN, "vehicle_finder"))
-        event = json.loads(reply("initiated"))["eventId"]
-        assert (outcome.state, outcome.event_id) == (CommandState.EXECUTED, event)
-        assert [one.query for one in road.script.to(EVENT_STATUS)] == [{"eventId": event}] * 3
-        position = json.loads(reply("eventposition"))["positionData"]["position"]
-        assert (outcome.found.latitude, outcome.found.longitude) == (
-            position["latitude"],
-            position["longitude"],
-        )
-        assert (outcome.found.heading, outcome.found.address) == (
-            position["heading"],
-            position["formattedAddress"],
-        )
-        road.script.says(EVENT_STATUS, reply("error"))
-        failed = await source.execute(Order(VIN, "vehicle_finder"))
-        assert failed.state == CommandState.ERROR
-        assert json.loads(reply("error"))["details"] in failed.reason
-
-
-#: The library's property → our service.
-OFFERED = {
-    "is_remote_lights_enabled": "light_flash",
-    "is_remote_horn_enabled": "horn",
-    "is_remote_lock_enabled": "lock",
-    "is_remote_unlock_enabled": "unlock",
-    "is_remote_climate_start_enabled": "climate_start",
-    "is_remote_climate_stop_enabled": "climate_stop",
-    "is_remote_charge_start_enabled": "charge_start",
-    "is_remote_charge_stop_enabled": "charge_stop",
-    "is_remote_sendpoi_enabled": "send_poi",
-}
-
-
-def test_captured_cars_can_do_what_bimmer_connected_says_that_they_can(shared) -> None:
-    cases = captured_cases(shared)
-    assert len(cases) >= 6
-    for one in cases:
-        car = read_car(one.vin, "bmw", one.bodies["state"])
-        says = {name: one.expected.get(name) for name in OFFERED}
-        ours = {name: not lack(service, car) for name, service in OFFERED.items()}
-        # null where the library crashes at this car
-        assert [name for name in OFFERED if says[name] not in (ours[name], None)] == [], one.name
-        plan = one.expected["is_charging_plan_supported"] and one.expected["charging_profile"] is not None
-        assert (lack("charging_profile", car) == "") is bool(plan), one.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import closing
+from gzip import compress
 
 import pytest
 from starlette.applications import Starlette
@@ -27,6 +28,11 @@ async def echo(request: Request) -> Response:
     return JSONResponse({**asked, "headers": dict(request.headers)}, 418, headers={"X-Trace": "7"})
 
 
+async def packed_twice(_request: Request) -> Response:
+    """Less than 200 bytes that become half a megabyte."""
+    return Response(compress(compress(bytes(500_000))), headers={"content-encoding": "gzip, gzip"})
+
+
 async def elsewhere(_request: Request) -> Response:
     return RedirectResponse("/echo", 302)
 
@@ -34,7 +40,11 @@ async def elsewhere(_request: Request) -> Response:
 @pytest.fixture
 async def cloud():
     """A server whose wire can be spoiled, and its address."""
-    routes = [Route("/echo", echo, methods=["GET", "POST"]), Route("/away", elsewhere)]
+    routes = [
+        Route("/echo", echo, methods=["GET", "POST"]),
+        Route("/away", elsewhere),
+        Route("/bomb", packed_twice),
+    ]
     wire = Faults(Starlette(routes=routes), ManualClock(), {})
     async with serve(wire) as url:
         yield wire, url
@@ -134,6 +144,14 @@ async def test_more_than_the_limit_is_not_read(cloud, http) -> None:
     _, url = cloud
     with pytest.raises(SourceUnavailable, match="larger than 1000 bytes") as told:
         await http.send(Call("POST", f"{url}/echo", form={"f": "x" * 2000}))
+    assert told.value.reason == "malformed"
+
+
+async def test_what_is_packed_more_than_once_is_not_unpacked(cloud, http) -> None:
+    """Each packing multiplies by a thousand, at one go and before any limit: gigabytes from a few kB."""
+    _, url = cloud
+    with pytest.raises(SourceUnavailable, match="packed more than once") as told:
+        await http.send(Call("GET", f"{url}/bomb"))
     assert told.value.reason == "malformed"
 
 

@@ -6,6 +6,8 @@ import asyncio
 import base64
 import io
 import json
+import os
+import pty
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,8 +109,8 @@ class Line:
         self._capsys = capsys
         self.out = self.err = ""
 
-    def __call__(self, *words: str, typed: str | None = None) -> int:
-        stdin = io.StringIO() if typed is None else Terminal(typed)
+    def __call__(self, *words: str, typed: str | io.TextIOBase | None = None) -> int:
+        stdin = Terminal(typed) if isinstance(typed, str) else typed or io.StringIO()
         self._patch.setattr("sys.stdin", stdin)
         code = run(["vehicle", *words, "--config", str(self._config)])
         self.out, self.err = self._capsys.readouterr()
@@ -182,6 +184,18 @@ def test_the_vehicle_stands_first_or_behind_v(line) -> None:
     assert "two vehicles: one and --vin two" in line.err
 
 
+def test_what_cannot_be_told_to_anybody_is_refused_here(line) -> None:
+    for words in (
+        ("lightflash", "caf\udce9"),
+        ("sendpoi", "1", "2", "--name", "caf\udce9"),
+        ("call", "-y", "x", "--body", '{"a": NaN}'),
+    ):
+        assert line(*words) == 2, words
+        assert "an argument is no text or no number" in line.err
+    assert line("call", "-y", "x", "--body", '{"a":' * 9999) == 2
+    assert line.poller.asked == []
+
+
 @pytest.mark.parametrize(
     ("word", "value"),
     [("True", True), ("False", False), ("yes", True), ("no", False), ("ON", True), ("off", False)],
@@ -251,6 +265,22 @@ class TestConsent:
     def test_an_empty_answer_and_an_end_of_input_are_no(self, line) -> None:
         assert line("horn", typed="\n") == 1
         assert line("horn", typed="") == 1
+        assert line.poller.orders == []
+
+    def test_a_key_that_was_hit_before_the_question_is_no_answer(self, line) -> None:
+        """On a real terminal: who has not seen which car is meant has agreed to nothing."""
+        keys, terminal = pty.openpty()
+
+        class Late(io.TextIOWrapper):
+            def readline(self, size: int = -1, /) -> str:
+                os.write(keys, b"n\n")
+                return super().readline(size)
+
+        os.write(keys, b"y\n")
+        with Late(os.fdopen(terminal, "rb", 0)) as stdin:
+            line.poller.asked.clear()
+            assert line("unlock", typed=stdin) == 1
+        os.close(keys)
         assert line.poller.orders == []
 
     def test_the_question_does_not_spoil_the_json(self, line) -> None:

@@ -23,6 +23,7 @@ from poller.errors import (
     SourceError,
     SourceUnavailable,
 )
+from poller.sources.base import Target
 from poller.testing.journal import MemoryJournal
 from poller.testing.sources import VIN
 from poller.vehicle.command import CommandState, Found, Outcome
@@ -105,6 +106,36 @@ class TestWhoIsMeant:
             with pytest.raises(SourceUnavailable, match="no network"):
                 await two.ask("vehicle-choose", vehicle=nameless)
 
+    async def test_a_model_may_be_another_accounts_too_that_does_not_answer(self, two) -> None:
+        """An account that is not heard may have a second i3: neither is unlocked for the other."""
+        two.built["bmw"].script = [{"model": "i3"}]
+        await two.ask("once")
+        two.built["wife"].listing = SourceUnavailable("no network")
+        for sure in (VIN, VIN[-7:], "mini"):
+            assert (await two.ask("vehicle-choose", vehicle=sure))["vin"] == VIN
+        with pytest.raises(SourceUnavailable, match="no network"):
+            await two.order("unlock", vehicle="i3")
+        assert two.built["bmw"].orders == []
+
+    async def test_cars_of_one_short_name_are_told_apart_by_their_vins(self, two) -> None:
+        alike = "WMW" + OTHER[3:]
+        two.built["bmw"].vins = [alike]
+        with pytest.raises(ConfigError, match="several vehicles are 0000002") as caught:
+            await two.ask("vehicle-choose", vehicle="0000002")
+        assert caught.value.hint == f"say which: {OTHER}, {alike}"
+
+    async def test_a_name_that_is_anothers_model_is_not_given_as_the_way_out(self, two) -> None:
+        two.built["wife"].script = [{"model": "MINI"}]
+        await two.ask("once")
+        with pytest.raises(ConfigError, match="several vehicles are mini") as caught:
+            await two.order("unlock", vehicle="mini")
+        assert caught.value.hint == f"say which: {OTHER}, {VIN}"
+
+    async def test_two_accounts_that_spell_a_car_otherwise_know_the_same_one(self, two) -> None:
+        two.built["wife"].vins = [VIN.lower()]
+        with pytest.raises(ConfigError, match="several accounts know mini: bmw, wife"):
+            await two.order(vehicle=VIN)
+
     async def test_who_must_log_in_is_told_so(self, house) -> None:
         house.built["bmw"].listing = LoginRequired(hint="run `poller login bmw`")
         with pytest.raises(LoginRequired) as caught:
@@ -120,6 +151,32 @@ class TestWhoIsMeant:
         assert house.built["bmw"].orders == []
         await house.clock.advance(7 * 3600)
         assert (await house.order())["exit_code"] == 0
+
+    async def test_a_wait_that_an_order_is_told_of_holds_for_the_next_and_for_polls(self, house) -> None:
+        """And in the next process: a script that goes on ordering must not hammer a server that said no."""
+        later = house.clock.now().replace(hour=20)
+        house.built["bmw"].ends = [RateLimited(later, "the quota is spent")]
+        assert (await house.order())["exit_code"] == 1
+        await house.app.close()
+        await house.open()
+        with pytest.raises(SourceError, match="the quota is spent"):
+            await house.order()
+        assert (await house.ask("once"))["sources"][0]["error"] == "the quota is spent"
+        assert (house.built["bmw"].orders, house.built["bmw"].fetched) == ([], [])
+        await house.clock.advance(7 * 3600)
+        assert (await house.order())["exit_code"] == 0
+
+    async def test_whoever_waited_too_long_for_the_list_of_cars_is_not_served_any_more(self, house) -> None:
+        """Nor is it journalled: the owner has gone away."""
+
+        async def slow():
+            await house.clock.advance(61)
+            return [Target(VIN)]
+
+        house.built["bmw"].targets = slow
+        with pytest.raises(CommandRefused, match="was not sent any more"):
+            await house.order("unlock")
+        assert (house.built["bmw"].orders, await house.journalled()) == ([], [])
 
 
 class TestJournal:
@@ -278,12 +335,22 @@ class TestAfterwards:
     async def test_without_a_daemon_the_source_is_polled_seven_seconds_later(self, house) -> None:
         house.built["bmw"].ends = [Outcome(CommandState.EXECUTED, stale=True)]
         assert (await house.order())["stale"]
+        assert house.clock.sleeping == 0
         rereading = asyncio.create_task(house.ask("vehicle-reread", source="bmw"))
         await house.clock.advance(6.9)
-        assert house.built["bmw"].fetched == []
+        assert house.clock.sleeping == 1
         await house.clock.advance(0.2)
         assert (await rereading)["error"] is None
         assert house.built["bmw"].fetched == [VIN]
+
+    async def test_what_the_source_before_a_reload_has_found_counts(self, house) -> None:
+        """The order may have been carried out by that one: what was remembered since is read anew."""
+        source = house.built["bmw"]
+        opened = source.opened
+        rereading = asyncio.create_task(house.ask("vehicle-reread", source="bmw"))
+        await house.clock.advance(7)
+        await rereading
+        assert source.opened == opened + 1
 
     async def test_a_wait_is_respected_and_said(self, house) -> None:
         later = house.clock.now().replace(hour=20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ def reach(
     """
     from poller.web.control import ControlClient, find_socket
 
+    _require_words(arguments or {})
     try:
         # A look at how things stand need not repeat what `run` and `check` have said.
         loaded = load_and_log(config, overrides, warn=command == "once")
@@ -54,6 +56,15 @@ def reach(
             _require_journal(loaded.settings.data_dir, command)
             return asyncio.run(_here(loaded, command, arguments or {}))
     return ControlClient(path).call(command, dict(arguments or {}))
+
+
+def _require_words(arguments: Mapping[str, Any]) -> None:
+    """Bytes that are no text, and NaN, can be told to nobody. Raises ConfigError."""
+    try:
+        json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:
+        hint = "write it in UTF-8, as the terminal should, and numbers without NaN"
+        raise ConfigError(["an argument is no text or no number"], hint=hint) from None
 
 
 def socket_despite(config: Path | None, overrides: Mapping[str, str]) -> Path | None:

@@ -46,7 +46,7 @@ async def choose(app: App, road: Road, args: Mapping[str, Any]) -> Chosen:
     accounts = _accounts(road, args.get("source"))
     known, failed = await _vehicles(app, road, accounts)
     wanted = str(args.get("vehicle") or "").strip()
-    if failed is not None and not (wanted and _meant(app, known, wanted)):
+    if failed is not None and not any(_is_ours(one, wanted) for one in known):
         raise failed
     return _only(_meant(app, known, wanted), known, wanted)
 
@@ -110,17 +110,28 @@ def _meant(app: App, known: Sequence[Chosen], wanted: str) -> list[Chosen]:
     ]
 
 
+def _is_ours(one: Chosen, wanted: str) -> bool:
+    """Whether that means this car and no other; there may be more of its model where nobody answered."""
+    return goes_by(wanted, vin=one.vin, slug=one.slug, model="")
+
+
 def _only(meant: Sequence[Chosen], known: Sequence[Chosen], wanted: str) -> Chosen:
     if len(meant) == 1:
         return meant[0]
     if not meant:
         there = ", ".join(sorted({one.slug for one in known}))
         raise ConfigError([f"no vehicle is {wanted}"], hint=f"known: {there}")
-    if len({one.vin for one in meant}) == 1:
+    if len({one.vin.upper() for one in meant}) == 1:
         accounts = [one.source for one in meant]
         raise ConfigError(
             [f"several accounts know {meant[0].slug}: {', '.join(accounts)}"],
             hint=f"say which: --source {accounts[0]}",
         )
     words = f"several vehicles are {wanted}" if wanted else "there are several vehicles"
-    raise ConfigError([words], hint=f"say which: {', '.join(sorted({one.slug for one in meant}))}")
+    raise ConfigError([words], hint=f"say which: {_told_apart(meant, wanted)}")
+
+
+def _told_apart(meant: Sequence[Chosen], wanted: str) -> str:
+    names, vins = {one.slug for one in meant}, {one.vin for one in meant}
+    clear = len(names) == len(vins) and wanted.casefold() not in names
+    return ", ".join(sorted(names if clear else vins))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, get_args
 
@@ -12,11 +12,11 @@ from poller.app import App
 from poller.commands.base import unknown
 from poller.commands.choice import Chosen, choose
 from poller.commands.polls import poll_now
-from poller.errors import CommandRefused, ConfigError, JournalError, PollerError, SourceError
+from poller.errors import CommandRefused, ConfigError, JournalError, PollerError, RateLimited, SourceError
 from poller.journal.base import Entry
 from poller.runtime import log
 from poller.runtime.redact import redact
-from poller.sources.remote import Remote
+from poller.sources.remote import Remote, require_fresh
 from poller.vehicle.command import (
     GOOD,
     SETTLED_AFTER,
@@ -65,7 +65,9 @@ async def vehicle_order(app: App, args: Mapping[str, Any]) -> Json:
         raise ConfigError(
             [f"no car can be told to {service}"], hint="the poller that runs is another version"
         )
+    begun = app.clock.monotonic()
     async with _remote(app, args) as (chosen, source):
+        require_fresh(begun, app.clock)
         order = Order(chosen.vin, service, dict(args.get("arguments") or {}))  # type: ignore[arg-type]  # looked up above
         with _alone(app, chosen):
             return await _carry_out(app, chosen, source, order)
@@ -92,7 +94,11 @@ async def vehicle_reread(app: App, args: Mapping[str, Any]) -> Json:
 async def vehicle_pictures(app: App, args: Mapping[str, Any]) -> Json:
     """What `vehicle_choose` gives, and `pictures`: view → PNG in base64. Arguments: its own and `views`."""
     async with _remote(app, args) as (chosen, source):
-        pictures = await source.pictures(chosen.vin, [str(view) for view in args["views"]])
+        try:
+            pictures = await source.pictures(chosen.vin, [str(view) for view in args["views"]])
+        except RateLimited as error:
+            await _heed(app, chosen, error)
+            raise
     shown = {view: base64.b64encode(png).decode() for view, png in pictures.items()}
     return {**chosen.shown(app), "pictures": shown}
 
@@ -112,22 +118,25 @@ async def _remote(app: App, args: Mapping[str, Any]) -> AsyncIterator[tuple[Chos
 
 @contextmanager
 def _alone(app: App, chosen: Chosen) -> Iterator[None]:
-    if chosen.vin in app.ordered:
+    vin = chosen.vin.upper()  # another account may spell it otherwise
+    if vin in app.ordered:
         raise CommandRefused(
             f"another order to {chosen.slug} is under way; this one was not sent",
             hint="it ends within four minutes: wait for it, then order again",
         )
-    app.ordered.add(chosen.vin)
+    app.ordered.add(vin)
     try:
         yield
     finally:
-        app.ordered.discard(chosen.vin)
+        app.ordered.discard(vin)
 
 
 async def _carry_out(app: App, chosen: Chosen, source: Remote, order: Order) -> Json:
     ordered_at = milliseconds(app.clock.now())
     await _note(app, command_record(order, chosen.source, ordered_at, at=ordered_at))
     end = await _end_of(source, order)
+    if isinstance(end.error, RateLimited):
+        await _heed(app, chosen, end.error)
     ended_at = milliseconds(app.clock.now())
     record = command_record(order, chosen.source, ordered_at, outcome=end.outcome, at=ended_at)
     unkept = None
@@ -170,6 +179,14 @@ async def _end_of(source: Remote, order: Order) -> _End:
         words = f"a bug in this program ({type(bug).__name__}): nobody knows whether the car did it"
         return _End(Outcome(CommandState.UNKNOWN, reason=words), PollerError(hint="see the log"))
     return _End(replace(outcome, reason=redact(outcome.reason)))
+
+
+async def _heed(app: App, chosen: Chosen, error: RateLimited) -> None:
+    """Whoever orders again before its time, perhaps in another process, must not ask the maker again."""
+    rounds = app.road.rounds.get(chosen.source)  # a reload may have taken it away
+    with suppress(JournalError):
+        if rounds is not None:
+            await rounds.heed(error)
 
 
 async def _note(app: App, record: Record) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from poller.journal.shelves import Dictionaries
 from poller.journal.store import open_readonly
 from poller.vehicle.records import Record
 
-_AS_POLLER = "run it as root or as the user that the poller runs as, as `sudo -u poller poller export`"
+_AS_POLLER = "run it as root or as the user that the poller runs as, as `sudo -u poller poller …`"
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
@@ -36,12 +37,15 @@ class History:
         Memory is bounded by the records of one day. Raises JournalError.
         """
         bounds = to_ms(since or _FIRST), to_ms(until or _LAST)
+        with self._reading() as db:
+            yield from self._read(db, *bounds)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """The open journal. Raises JournalError, for what SQLite says meanwhile too."""
         try:
-            db = self._open()
-            try:
-                yield from self._read(db, *bounds)
-            finally:
-                db.close()
+            with closing(self._open()) as db:
+                yield db
         except sqlite3.Error as error:
             raise explain(error) from error
 

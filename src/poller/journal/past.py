@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 
 from poller.journal import letters
 from poller.journal.answers import body
 from poller.journal.codec import Unreadable, day_of, from_ms, to_ms
-from poller.journal.faults import explain
 from poller.journal.history import History
 from poller.journal.queries import SQL
 from poller.journal.shelves import Dictionaries
@@ -29,7 +26,10 @@ class Past(History):
             return [vin for (vin,) in db.execute(SQL["vins"])]
 
     def answers(self, since: datetime) -> Iterator[Answer]:
-        """What was received from then on, newest first; those that are damaged count as `unreadable`."""
+        """What was received from then on, newest first; what is damaged counts as `unreadable`.
+
+        Raises JournalError.
+        """
         with self._reading() as db:
             dictionaries = Dictionaries()
             for (day,) in db.execute(SQL["answer_days"], (day_of(to_ms(since)),)).fetchall():
@@ -49,14 +49,3 @@ class Past(History):
             while page := letters.listed(db, "", _PAGE, after):
                 after = page[-1].id
                 yield from ((letter.answer, letter.reason) for letter in page if letter.answer is not None)
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        try:
-            db = self._open()
-            try:
-                yield db
-            finally:
-                db.close()
-        except sqlite3.Error as error:
-            raise explain(error) from error

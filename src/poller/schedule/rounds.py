@@ -148,6 +148,10 @@ class Rounds:
             error = error or f"the server asked us to wait until {rfc3339(until)}"
         return {"error": error, "hint": hint, "reason": self._backoff.reason}
 
+    async def heed(self, error: RateLimited) -> None:
+        """A wait that an order was told of holds for polls and orders alike. Raises JournalError."""
+        await self._conclude(Outcome(error=error), login="")
+
     def mark_due(self) -> None:
         """The timer's call: poll soon, in the source's own task."""
         self._due.set()

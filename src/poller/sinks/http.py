@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import httpx
 
 from poller.errors import SinkUnavailable
+from poller.runtime.retry_after import retry_after
 from poller.runtime.tls import shared_context
 
 #: Real seconds for the body of a reply.
 _BODY_WITHIN = 2.0
-_SECONDS = re.compile(r"\d{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +89,9 @@ class Poster:
         return bytes(body[: self._longest])
 
 
-def retry_after(headers: Mapping[str, str], now: datetime, longest: float) -> datetime | None:
-    """`Retry-After`, in seconds or as a date, at most `longest` seconds ahead; None: absent or garbage."""
-    text = headers.get("retry-after", "").strip()
-    end = now + timedelta(seconds=longest)
-    if _SECONDS.fullmatch(text):
-        return now + timedelta(seconds=min(float(text), longest))
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
+def asked_until(headers: Mapping[str, str], now: datetime, longest: float) -> datetime | None:
+    """The end of the wait in `Retry-After`, at most `longest` seconds ahead; None: there is none."""
+    wait = retry_after(headers.get("retry-after"), now)
+    if wait is None or wait < timedelta(0):
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(moment, end) if moment > now else None
+    return now + min(wait, timedelta(seconds=longest))

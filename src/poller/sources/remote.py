@@ -17,27 +17,25 @@ Arguments of an order, by service; all others take none::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
-from poller.vehicle.command import Order, Outcome, Service
+from poller.errors import CommandRefused
+from poller.runtime.clock import Clock
+from poller.vehicle.command import Order, Outcome
+
+#: Real seconds from an order to its sending, at most.
+FRESH: Final = 60.0
 
 
 @runtime_checkable
 class Remote(Protocol):
     """A source whose cars take orders."""
 
-    async def offered(self, vin: str) -> Mapping[Service, str]:
-        """Service → why this car does not do it, "" where it does; asks the maker.
-
-        Raises SourceError, CommandRefused if the account has no such vehicle.
-        """
-        ...
-
     async def execute(self, order: Order) -> Outcome:
         """Check what the car can do, send the order once, and follow it to its end (four minutes at most).
 
         Carried out at most once, whatever goes wrong. Raises only where the car was certainly not told:
-        CommandRefused (capability, state, geocoder), ArgumentRefused (the order makes no sense),
+        CommandRefused (vehicle, capability, state, geocoder), ArgumentRefused (the order makes no sense),
         SourceError if the maker could not be asked or refused us. Once it was sent, whatever is or is
         not known of it is in the Outcome.
         """
@@ -50,3 +48,16 @@ class Remote(Protocol):
         vehicle that there is not, SourceError.
         """
         ...
+
+
+def require_fresh(begun: float, clock: Clock) -> None:
+    """Raise CommandRefused for an order that was not sent in time; `begun`: by `clock.monotonic()`.
+
+    On a slow line it takes minutes to learn what the car can do. Whoever gave the order may have gone
+    away by then: a car must not open behind their back.
+    """
+    if clock.monotonic() - begun > FRESH * clock.rate:
+        raise CommandRefused(
+            f"it could not be sent within {FRESH:.0f} s, and was not sent any more",
+            hint="BMW or the line to it is slow just now: order again if it is still wanted",
+        )

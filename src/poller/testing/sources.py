@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 
 from poller.errors import CommandRefused, MalformedAnswer, SourceError
 from poller.runtime.clock import Clock
@@ -46,11 +46,13 @@ class FakeSource:
         self.orders: list[Order] = []
         self.cannot: dict[Service, str] = {}
         self.before_end: Callable[[], Any] | None = None
+        self.opened = 0
         self.closed = 0
         self._last: Mapping[str, Any] = {"odometer_km": 1000, "soc_percent": 80}
 
     async def open(self) -> None:
-        """Nothing to make ready."""
+        """Nothing to make ready; `opened` counts."""
+        self.opened += 1
 
     async def close(self) -> None:
         """Nothing to let go of; `closed` counts."""
@@ -100,16 +102,11 @@ class FakeSource:
             builder.put(signal, value, dimension=dimension or None)
         return builder.build()
 
-    async def offered(self, vin: str) -> Mapping[Service, str]:
-        """Everything, but what `cannot` names."""
-        self._require(vin)
-        return {service: self.cannot.get(service, "") for service in get_args(Service)}
-
     async def execute(self, order: Order) -> Outcome:
-        """The next of `ends`."""
-        reason = (await self.offered(order.vin))[order.service]
-        if reason:
-            raise CommandRefused(reason)
+        """The next of `ends`, but for what `cannot` names."""
+        self._require(order.vin)
+        if order.service in self.cannot:
+            raise CommandRefused(self.cannot[order.service])
         self.orders.append(order)
         if self.before_end is not None:
             await self.before_end()

@@ -92,13 +92,16 @@ class Outcome:
 _TOLD: Final = frozenset({"target_soc", "ac_limit", "charging_mode", "precondition_climate", "path"})
 #: In a path: the account's number.
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+#: What looks as VINs do; also another car's, by mistake.
+_VIN: Final = re.compile(r"(?<![a-z0-9])(?=[a-z]*\d)[a-hj-npr-z0-9]{17}(?![a-z0-9])", re.IGNORECASE)
 
 
 def _told(value: Any, vin: str) -> Any:
     """A path may name the vehicle and its owner; a record is read by those who may know neither."""
     if not isinstance(value, str):
         return value
-    return _UUID.sub("{gcid}", re.sub(re.escape(vin), "{vin}", value, flags=re.IGNORECASE))
+    value = re.sub(re.escape(vin), "{vin}", value, flags=re.IGNORECASE)
+    return _UUID.sub("{gcid}", _VIN.sub("…", value))
 
 
 def command_record(

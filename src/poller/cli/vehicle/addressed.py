@@ -31,9 +31,9 @@ Account = Annotated[
     str | None, typer.Option("--source", help="The account, where several know the car.", metavar="NAME")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
-#: How a list of words is shown.
-_LISTED: Final = re.compile(r"^[\[{](.*)[\]}]\.\.\.$")
 Json = Annotated[bool, typer.Option("--json", "-j", help="Print a JSON object.")]
+#: How upstream shows a list of words.
+_LISTED: Final = re.compile(r"^[\[{](.*)[\]}]\.\.\.$")
 
 
 class Words(TyperCommand):

@@ -11,7 +11,7 @@ import typer
 from poller.cli import options
 from poller.cli.vehicle import addressed
 from poller.cli.vehicle.addressed import Addressed, with_vehicle
-from poller.cli.vehicle.ordering import send
+from poller.cli.vehicle.ordering import given, send
 
 
 def call(
@@ -40,11 +40,11 @@ def call(
     may be left out, or named in any way that `lightflash` knows.
     """
     vehicle, (path,) = with_vehicle(words, 1, "a path, and before it a VIN if need be")
-    arguments: dict[str, Any] = {"path": path}
-    if param:
-        arguments["params"] = _params(param)
-    if body is not None:
-        arguments["body"] = _object(body)
+    arguments = given(
+        path=path,
+        params=_params(param) if param else None,
+        body=None if body is None else _object(body),
+    )
     whom = Addressed.of(vehicle, vin, source, config, data_dir)
     consequence = f"{path} will be called, whatever the car does then."
     return send(whom, "call", arguments, consequence=consequence, yes=yes, as_json=as_json)
@@ -63,7 +63,7 @@ def _params(pairs: Sequence[str]) -> dict[str, str]:
 def _object(text: str) -> dict[str, Any]:
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise typer.BadParameter('--body: expected a JSON object, such as \'{"action": "START"}\'')

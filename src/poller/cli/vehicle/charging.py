@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from poller.cli import options
 from poller.cli.vehicle import addressed
 from poller.cli.vehicle.addressed import Addressed
-from poller.cli.vehicle.ordering import send
+from poller.cli.vehicle.ordering import given, send
 from poller.cli.vehicle.simple import Action, with_action
 
 _YES = frozenset({"true", "yes", "on", "1"})
@@ -50,7 +50,7 @@ def chargingsettings(
     data_dir: options.DataDir = None,
 ) -> int:
     """Set how far and how strongly the car charges."""
-    arguments = _given(target_soc=target_soc, ac_limit=ac_limit)
+    arguments = given(target_soc=target_soc, ac_limit=ac_limit)
     if not arguments:
         raise typer.BadParameter("give --target-soc, --ac-limit or both")
     whom = Addressed.of(vehicle, vin, source, config, data_dir)
@@ -78,15 +78,11 @@ def chargingprofile(
 ) -> int:
     """Set when the car charges; climate at departure."""
     climate = None if precondition_climate is None else _boolean(precondition_climate)
-    arguments = _given(charging_mode=charging_mode, precondition_climate=climate)
+    arguments = given(charging_mode=charging_mode, precondition_climate=climate)
     if not arguments:
         raise typer.BadParameter("give --charging-mode, --precondition-climate or both")
     whom = Addressed.of(vehicle, vin, source, config, data_dir)
     return send(whom, "charging_profile", arguments, as_json=as_json)
-
-
-def _given(**arguments: Any) -> dict[str, Any]:
-    return {name: value for name, value in arguments.items() if value is not None}
 
 
 def _boolean(text: str) -> bool:

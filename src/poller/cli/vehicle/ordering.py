@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import termios
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -30,6 +32,11 @@ _DONE: Final[Mapping[Service, str]] = {
     "send_poi": "the destination was sent",
     "call": "the call was made",
 }
+
+
+def given(**arguments: Any) -> dict[str, Any]:
+    """Those that the owner gave: the others are None."""
+    return {name: value for name, value in arguments.items() if value is not None}
 
 
 def send(
@@ -72,6 +79,8 @@ def _confirmed(whom: Addressed, consequence: str) -> Addressed | None:
         )
     chosen = whom.ask("vehicle-choose")
     print(f"VIN {chosen['vin']}: {_whose(chosen)}.\n{consequence}", file=sys.stderr)
+    with suppress(OSError):  # what is not a real terminal has no keys
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)  # a key hit before the question is no answer to it
     if not typer.confirm("Go on?", err=True):
         return None
     return replace(whom, vehicle=chosen["vin"], source=chosen["source"])

@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 from poller.cli import options
 from poller.cli.vehicle import addressed
 from poller.cli.vehicle.addressed import Addressed, with_vehicle
-from poller.cli.vehicle.ordering import send
+from poller.cli.vehicle.ordering import given, send
 
 #: A latitude may be negative, and is no option then.
 NEGATIVE_NUMBERS: Final = {"ignore_unknown_options": True}
@@ -75,11 +75,17 @@ def sendpoi(
     """
     vehicle, place = with_vehicle(words, 2, "latitude and longitude, and before them a VIN if need be")
     latitude, longitude = _degrees(place)
-    texts = {"name": name, "street": street, "city": city, "postal_code": postalcode, "country": country}
-    arguments = {key: text for key, text in texts.items() if text is not None}
+    arguments = given(
+        latitude=latitude,
+        longitude=longitude,
+        name=name,
+        street=street,
+        postal_code=postalcode,
+        city=city,
+        country=country,
+    )
     whom = Addressed.of(vehicle, vin, source, config, data_dir)
-    arguments_of_place = {"latitude": latitude, "longitude": longitude}
-    return send(whom, "send_poi", {**arguments_of_place, **arguments}, as_json=as_json)
+    return send(whom, "send_poi", arguments, as_json=as_json)
 
 
 def sendpoi_from_address(
@@ -107,8 +113,7 @@ def sendpoi_from_address(
     if not address.strip():
         raise typer.BadParameter("--address: expected the words of one")
     whom = Addressed.of(vehicle, vin, source, config, data_dir)
-    arguments = {"address": address, **({} if name is None else {"name": name})}
-    return send(whom, "send_poi", arguments, as_json=as_json)
+    return send(whom, "send_poi", given(address=address, name=name), as_json=as_json)
 
 
 def _folded(args: Sequence[str]) -> Iterator[str]:

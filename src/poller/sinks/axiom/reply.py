@@ -12,7 +12,7 @@ from typing import Any
 from poller.errors import BatchRefused, SinkMisconfigured, SinkUnavailable
 from poller.runtime.quoted import quoted
 from poller.sinks.base import Settlement
-from poller.sinks.http import retry_after
+from poller.sinks.http import asked_until
 from poller.vehicle.records import parse_time
 
 #: A rate limit is counted by the minute: no reset is believed that lies further away, in seconds.
@@ -61,7 +61,7 @@ def settle(reply: Reply, times: Sequence[str], now: datetime) -> Settlement:
             raise SinkUnavailable(_message(reply), reason="timeout")
         case status if status >= 500:
             raise SinkUnavailable(
-                _message(reply), until=retry_after(reply.headers, now, RATE_CAP), reason="server"
+                _message(reply), until=asked_until(reply.headers, now, RATE_CAP), reason="server"
             )
         case status:
             hint = _HINTS.get(status, "is url the address of an ingest endpoint?")
@@ -118,7 +118,7 @@ def _match(failures: Sequence[Mapping[str, Any]], times: Sequence[str]) -> dict[
 
 
 def _rate_reset(reply: Reply, now: datetime) -> datetime | None:
-    reset = _epoch(reply.headers.get("x-ratelimit-reset")) or retry_after(reply.headers, now, RATE_CAP)
+    reset = _epoch(reply.headers.get("x-ratelimit-reset")) or asked_until(reply.headers, now, RATE_CAP)
     if reset is None or reset <= now:
         return None
     return min(reset, now + timedelta(seconds=RATE_CAP))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from poller.errors import SinkMisconfigured, SinkUnavailable
-from poller.sinks.http import Reply, retry_after
+from poller.sinks.http import Reply, asked_until
 
 #: No server makes us wait longer than this, in seconds, before we ask again.
 LONGEST_WAIT = 3600.0
@@ -33,7 +33,7 @@ def refusal(reply: Reply, host: str, now: datetime) -> str | None:
     if status in _HINTS:
         raise SinkMisconfigured(words, hint=_HINTS[status])
     if status in _LATER or status >= 500:
-        until = retry_after(reply.headers, now, LONGEST_WAIT)
+        until = asked_until(reply.headers, now, LONGEST_WAIT)
         reason = "rate_limited" if status == 429 else "timeout" if status == 408 else "server"
         raise SinkUnavailable(words, until=until, reason=reason)
     return words

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from poller.errors import RateLimited, SourceUnavailable
-from poller.sources.http import Call, HttpClient, Limits, Reply, retry_after
+from poller.runtime.retry_after import retry_after
+from poller.sources.http import Call, HttpClient, Limits, Reply
 
 _LARGEST_BODY: Final = 2**18
 #: "Slow down" comes without a word on how long, as a rule.

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from poller.errors import SourceError
 from poller.runtime.clock import Clock, Until
+from poller.runtime.retry_after import retry_after
 from poller.sources.cardata.ledger import Ledger
 from poller.sources.cardata.refusals import (
     CONTAINER_DELETED,
@@ -23,7 +24,7 @@ from poller.sources.cardata.refusals import (
     needs_token,
     refusal,
 )
-from poller.sources.http import Call, HttpClient, Limits, NotSent, Reply, retry_after
+from poller.sources.http import Call, HttpClient, Limits, NotSent, Reply
 from poller.vehicle.privacy import short_vin
 from poller.vehicle.records import rfc3339
 

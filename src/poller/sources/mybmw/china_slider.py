@@ -18,6 +18,8 @@ _NEARNESS: Final = 15
 OFFSET: Final = 26
 #: BMW's have a fifth of a million; unpacking more than this is not worth a login.
 _MOST_PIXELS: Final = 4_000_000
+#: The library knows forty more, among them one that other programs are started for (EPS).
+_FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP")
 
 
 def gap_position(picture: bytes) -> str | None:
@@ -26,7 +28,7 @@ def gap_position(picture: bytes) -> str | None:
     ValueError if it is no picture, or a huge one.
     """
     try:
-        with Image.open(io.BytesIO(picture)) as image:
+        with Image.open(io.BytesIO(picture), formats=_FORMATS) as image:
             width, height = image.size
             if width * height > _MOST_PIXELS:
                 raise ValueError("a huge picture")

@@ -24,9 +24,9 @@ class RefreshRefused(Exception):
 class LoginServer:
     """Sends a login's requests for the source `name`."""
 
-    def __init__(self, name: str, server: Server, transport: Transport, clock: Clock) -> None:
+    def __init__(self, name: str, region: Server, transport: Transport, clock: Clock) -> None:
         self.name = name
-        self.server = server
+        self.region = region
         self._transport = transport
         self._clock = clock
 
@@ -70,4 +70,4 @@ class LoginServer:
         return error
 
     def _headers(self, device: str, more: Mapping[str, str] | None) -> dict[str, str]:
-        return login_headers(device, self.server.code) | dict(more or {})
+        return login_headers(device, self.region.code) | dict(more or {})

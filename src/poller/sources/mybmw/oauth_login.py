@@ -48,7 +48,7 @@ class OAuthLogin:
         if not captcha_token:
             raise LoginRequired(
                 "a first login needs a captcha token",
-                hint=f"solve the captcha at {self._server.server.captcha_page} and "
+                hint=f"solve the captcha at {self._server.region.captcha_page} and "
                 f"run `poller login {self._server.name} --captcha-token …` within a few minutes",
             )
         credentials = self._credentials()
@@ -94,7 +94,7 @@ class OAuthLogin:
             raise LoginRequired(
                 "BMW refused user name, password or captcha token",
                 hint="a captcha token works once and for a few minutes: solve a new one at "
-                f"{self._server.server.captcha_page}",
+                f"{self._server.region.captcha_page}",
             )
         return self._server.understood(reply, oauth.read_authorization)
 
@@ -102,7 +102,7 @@ class OAuthLogin:
         self, config: oauth.OAuthConfig, proof: oauth.Proof, tokens: Tokens, authorization: str
     ) -> str:
         """The authorization against a code, which comes in a redirection that nobody follows."""
-        version = x_user_agent(tokens.device, "bmw", self._server.server.code)
+        version = x_user_agent(tokens.device, "bmw", self._server.region.code)
         reply = await self._server.post(
             config.authenticate_url,
             tokens.device,
@@ -118,7 +118,7 @@ class OAuthLogin:
 
     async def _config(self, tokens: Tokens) -> oauth.OAuthConfig:
         headers = correlation()
-        headers["ocp-apim-subscription-key"] = self._server.server.api_key
+        headers["ocp-apim-subscription-key"] = self._server.region.api_key
         headers["bmw-session-id"] = tokens.session
         reply = await self._server.get(oauth.CONFIG_PATH, tokens.device, headers)
         return self._server.understood(reply, oauth.read_config)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from poller.errors import LoginRequired, RateLimited, SourceBlocked, SourceError, SourceUnavailable
-from poller.sources.http import retry_after
+from poller.runtime.retry_after import retry_after
 
 BLOCKED: Final = 489
 _BLOCKED_PAUSE = timedelta(hours=24)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +26,8 @@ from poller.sources.mybmw.remote.service import RemoteServices
 from poller.sources.mybmw.settings import MyBmwSettings
 from poller.sources.mybmw.tokens import Takeover, TokenFile, read_takeover
 from poller.sources.mybmw.transport import Limits, Transport
-from poller.vehicle.command import Order, Outcome, Service
+from poller.sources.texts import object_in
+from poller.vehicle.command import Order, Outcome
 from poller.vehicle.privacy import short_vin
 from poller.vehicle.records import milliseconds
 from poller.vehicle.snapshot import Snapshot
@@ -70,13 +70,12 @@ class MyBmwSource:
             server=self._server, auth=self._auth, transport=self._transport, clock=clock
         )
         self._garage = Garage(name, self.account, client=self._client, memory=context.memory, clock=clock)
-        #: What a search for a vehicle brings is told here.
-        self.finder = Finder(self.account, context.memory)
+        self._finder = Finder(self.account, context.memory)
         self._remote = RemoteServices(
             name,
             client=self._client,
             garage=self._garage,
-            finder=self.finder,
+            finder=self._finder,
             geocoder=Geocoder(settings.geocoder),
             clock=clock,
             china=settings.region == "china",
@@ -97,7 +96,7 @@ class MyBmwSource:
 
     async def open(self) -> None:
         """Make the HTTP client; asks nobody. Again: what others remembered meanwhile counts."""
-        self.finder.open()
+        self._finder.open()
         await self._transport.open()
 
     async def close(self) -> None:
@@ -160,7 +159,7 @@ class MyBmwSource:
         profile = await self._garage.profile(target.vin, brand)
         if profile is not None:
             bodies["profile"] = profile
-        found = await self.finder.body(target.vin, received_at)
+        found = await self._finder.body(target.vin, received_at)
         if found is not None:
             bodies[BODY] = found
         charging = await self._charging_settings(target.vin, brand, bodies["state"])
@@ -174,10 +173,6 @@ class MyBmwSource:
     def parse(self, answer: Answer) -> Snapshot:
         """Understand an answer; no I/O. Raises only MalformedAnswer."""
         return parse(answer, self._context.timezone, china=self._settings.region == "china")
-
-    async def offered(self, vin: str) -> Mapping[Service, str]:
-        """What a vehicle can be told to do; one request."""
-        return await self._remote.offered(vin)
 
     async def execute(self, order: Order) -> Outcome:
         """Tell a vehicle something."""
@@ -226,19 +221,12 @@ def account_key(settings: MyBmwSettings) -> str:
     return f"{KIND}:{settings.region}:{digest[:12]}"
 
 
-def _read(state: bytes) -> Any:
-    try:
-        return json.loads(state)
-    except (ValueError, RecursionError):
-        return None
-
-
 def charging_capabilities(state: bytes) -> tuple[bool, bool]:
     """Whether the car has a charging plan, and charging settings, by its own state answer."""
     try:
         raw: Any = from_json(state)  # a third of the time of the library's
     except ValueError:  # the library reads also what is nested very deeply, or half a surrogate pair
-        raw = _read(state)
+        raw = object_in(state)
     capabilities = raw.get("capabilities") if isinstance(raw, dict) else None
     if not isinstance(capabilities, dict):
         return False, False

@@ -66,6 +66,17 @@ def test_what_is_no_picture_or_a_huge_one_is_refused(picture) -> None:
         gap_position(picture)
 
 
+@pytest.mark.parametrize("form", ["JPEG", "GIF", "PPM", "TIFF", "EPS"])
+def test_only_what_pictures_on_pages_are_made_of_is_opened(form) -> None:
+    """For an EPS the library would start Ghostscript, which runs what stands in it."""
+    picture = drawn((64, 16, 4 * ACROSS, 96), form=form)
+    if form in ("JPEG", "GIF"):
+        assert gap_position(picture) is not None
+        return
+    with pytest.raises(ValueError, match="no picture"):
+        gap_position(picture)
+
+
 def test_the_simulators_pictures_can_be_solved() -> None:
     rng = random.Random(5)
     for _ in range(5):

@@ -96,7 +96,7 @@ def test_settings_need_one_of_both() -> None:
         ({}, {"charge_start", "charge_stop"}),
         (None, {"charge_start", "charge_stop"}),
     ],
-    ids=str,
+    ids=lambda given: " ".join(sorted(given)) if isinstance(given, set) else str(given),
 )
 def test_there_is_nothing_to_start_or_stop_without_a_charger(charging, waits) -> None:
     car = Car(VIN, "bmw", {**STATE, "electricChargingState": charging}, ABLE)
@@ -141,6 +141,12 @@ def test_a_record_names_no_place_and_in_a_path_neither_car_nor_owner() -> None:
         "target_soc": 80,
         "precondition_climate": False,
     }
+
+
+def test_a_record_hides_another_car_that_a_path_names_by_mistake() -> None:
+    path = f"/vehicles/{VIN}/WBA00000000000002/wmw00000000000001?x"
+    record = command_record(Order(VIN, "call", {"path": path}), "bmw", AT, at=AT)
+    assert record.body["arguments"] == {"path": "/vehicles/{vin}/…/…?x"}
 
 
 def test_nothing_personal_shows_in_what_a_log_might_print() -> None:

@@ -40,4 +40,5 @@ class GenericCall:
             json.dumps(body, allow_nan=False)
         except (TypeError, ValueError, RecursionError):
             raise ArgumentRefused("body cannot be written as JSON") from None
-        return cls(Trigger(path if path[0] == "/" else COMMANDS + path, dict(params), changes=True), body)
+        whole = path if path[0] == "/" else COMMANDS + path
+        return cls(Trigger(whole, dict(params), changes=True, unspoken=True), body)

@@ -17,18 +17,20 @@ _CHARGING: Final = "/eadrax-crccs/v1/vehicles/{vin}/"
 class Trigger:
     """Where an order is posted to; ``{vin}`` and ``{gcid}`` in `path` are to be filled in.
 
-    `changes`: what the car tells afterwards is probably not what it told before.
+    `changes`: what the car tells afterwards is probably not what it told before. `unspoken`: that BMW
+    takes it without naming an event to ask about is an end; of what changes a car, it is no news at all.
     """
 
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     changes: bool = False
+    unspoken: bool = False
 
 
 #: All services but ``call``, which brings its own.
 TRIGGERS: Final[Mapping[Service, Trigger]] = {
-    "light_flash": Trigger(COMMANDS + "light-flash"),
-    "horn": Trigger(COMMANDS + "horn-blow"),
+    "light_flash": Trigger(COMMANDS + "light-flash", unspoken=True),
+    "horn": Trigger(COMMANDS + "horn-blow", unspoken=True),
     "lock": Trigger(COMMANDS + "door-lock", changes=True),
     "unlock": Trigger(COMMANDS + "door-unlock", changes=True),
     "climate_start": Trigger(COMMANDS + "climate-now", {"action": "START"}, changes=True),
@@ -38,7 +40,7 @@ TRIGGERS: Final[Mapping[Service, Trigger]] = {
     "charge_stop": Trigger(_CHARGING + "stop-charging", changes=True),
     "charging_settings": Trigger(_CHARGING + "charging-settings", changes=True),
     "charging_profile": Trigger(_CHARGING + "charging-profile", changes=True),
-    "send_poi": Trigger("/eadrax-dcs/v2/user/{gcid}/send-to-car"),
+    "send_poi": Trigger("/eadrax-dcs/v2/user/{gcid}/send-to-car", unspoken=True),
 }
 
 #: Service → the capability without which BMW's own app does not offer it.

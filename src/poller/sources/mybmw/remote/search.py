@@ -14,8 +14,7 @@ from poller.sources.mybmw.remote.arguments import Arguments
 from poller.sources.mybmw.remote.car import Car, Json, part
 from poller.sources.mybmw.remote.events import told
 from poller.sources.mybmw.values import heading, latitude, longitude
-from poller.sources.texts import clean
-from poller.sources.texts import object_in
+from poller.sources.texts import clean, object_in
 from poller.vehicle.command import CommandState, Found, Outcome
 from poller.vehicle.privacy import short_vin
 
@@ -63,8 +62,6 @@ class Search:
         return replace(outcome, reason=f"{outcome.reason} {_UNLISTED}.".strip())
 
     async def _told(self, sent: Outcome, car: Car, near: tuple[float, float]) -> Outcome:
-        if not sent.event_id:
-            return _lost(sent, "it named no event to ask about")
         try:
             body = await self._client.event_position(sent.event_id, car.brand, near)
         except SourceError as error:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, get_args
+from typing import Any, Final
 from urllib.parse import quote
 
 from poller.errors import ArgumentRefused, CommandRefused, SourceUnavailable
 from poller.runtime.clock import Clock
+from poller.runtime.redact import VIN
 from poller.sources.mybmw.client import InDoubt, MyBmwClient
 from poller.sources.mybmw.finder import Finder
 from poller.sources.mybmw.garage import Garage
@@ -24,14 +25,20 @@ from poller.sources.mybmw.remote.geocoder import Geocoder
 from poller.sources.mybmw.remote.poi import Place, PoiWish
 from poller.sources.mybmw.remote.search import Observer, Search
 from poller.sources.mybmw.remote.views import VIEWS
+from poller.sources.remote import require_fresh
 from poller.sources.texts import object_in
-from poller.vehicle.command import CommandState, Order, Outcome, Service
+from poller.vehicle.command import CommandState, Order, Outcome
 
 #: What an order says beyond its service; None: nothing.
 _Wish = ChargingSettings | ChargingProfile | PoiWish | Observer | GenericCall | None
 
 #: After these the car may be another than it was.
 _DONE_PERHAPS: Final = frozenset({CommandState.EXECUTED, CommandState.TIMED_OUT, CommandState.UNKNOWN})
+#: That BMW took it is no reason to tell an owner that the doors are locked.
+_UNSPOKEN: Final = Outcome(
+    CommandState.UNKNOWN,
+    "BMW took it and named no event to ask about: it may or may not have been done. Look at the car.",
+)
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 
@@ -53,16 +60,13 @@ class RemoteServices:
         self._client = client
         self._garage = garage
         self._geocoder = geocoder
+        self._clock = clock
         self._events = Events(client, clock)
         self._search = Search(name, client=client, finder=finder, clock=clock, china=china)
 
-    async def offered(self, vin: str) -> Mapping[Service, str]:
-        """As `Remote`; one request."""
-        car = await self._car(vin)
-        return {service: lack(service, car) for service in get_args(Service)}
-
     async def execute(self, order: Order) -> Outcome:
         """As `Remote`."""
+        begun = self._clock.monotonic()
         wish = _read(order)
         car = await self._car(order.vin)
         if reason := lack(order.service, car):
@@ -74,7 +78,9 @@ class RemoteServices:
             return Outcome(CommandState.IGNORED, reason)
         trigger = wish.trigger if isinstance(wish, GenericCall) else TRIGGERS[order.service]
         near = wish.near(car) if isinstance(wish, Observer) else None
-        outcome = await self._told(car, trigger, await self._body(wish, car))
+        body = await self._body(wish, car)
+        require_fresh(begun, self._clock)
+        outcome = await self._told(car, trigger, body)
         if near is not None:
             outcome = await self._search.result(outcome, car, near)
         return replace(outcome, stale=trigger.changes and outcome.state in _DONE_PERHAPS)
@@ -143,10 +149,14 @@ class RemoteServices:
         except InDoubt as error:
             return _in_doubt(error)
         if not event_id:
-            return Outcome(CommandState.EXECUTED)  # a place, for one, is taken without more words
+            return Outcome(CommandState.EXECUTED) if trigger.unspoken else _UNSPOKEN
         return await self._events.follow(event_id, car.brand)
 
     async def _path(self, template: str, car: Car) -> str:
+        if any(named[0].upper() != car.vin.upper() for named in VIN.finditer(template)):
+            raise ArgumentRefused(
+                "the path names another vehicle", hint="write {vin} for the one that is meant"
+            )
         path = template.replace("{vin}", quote(car.vin, safe=""))
         if "{gcid}" not in path:
             return path
