@@ -202,19 +202,14 @@ async def test_that_a_car_was_changed_is_not_said_for_want_of_an_event(road, ser
 
 async def test_an_order_that_could_not_be_sent_for_a_minute_is_not_sent_any_more(road) -> None:
     """The owner has gone away, or locked by hand: a car must not open behind their back."""
-    source = await ready(road)
-    late = [30.0]
-
-    def slowly(request) -> None:
-        if request.path == STATE:
-            road.clock._move(road.clock._steady + late[0])
-
-    road.watched.on_request = slowly
+    source, clock = await ready(road), road.clock
+    road.watched.on_request = lambda _: clock._move(clock._steady + 30)
     assert (await source.execute(Order(VIN, "unlock"))).state == CommandState.EXECUTED
-    late[0] = 61.0
     road.script.asked.clear()
-    with pytest.raises(CommandRefused, match="was not sent any more"):
-        await source.execute(Order(VIN, "unlock"))
+    for slow in (lambda _: clock._move(clock._steady + 61), lambda _: clock.jump(61)):  # as a machine asleep
+        road.watched.on_request = slow
+        with pytest.raises(CommandRefused, match="was not sent any more"):
+            await source.execute(Order(VIN, "unlock"))
     assert road.script.asked == []
 
 
@@ -438,6 +433,17 @@ async def test_an_order_that_bmw_refuses_was_not_done(road, answer, error, reaso
         await ordered(road, "horn")
     assert raised.value.reason == reason
     assert len(road.script.asked) == 1
+
+
+async def test_a_wait_that_was_met_while_an_order_was_followed_holds_for_the_account(road) -> None:
+    """The car is not asked anew seven seconds later."""
+    road.script.says(EVENT_STATUS, Said(status=429, headers={"retry-after": "600"}))
+    source = await ready(road)
+    assert (await source.execute(Order(VIN, "lock"))).state == CommandState.UNKNOWN
+    with pytest.raises(RateLimited):
+        await source.targets()
+    await road.clock.advance(600)
+    assert await source.targets()
 
 
 # --- what nobody may read -----------------------------------------------------------------------

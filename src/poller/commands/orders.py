@@ -16,7 +16,7 @@ from poller.errors import CommandRefused, ConfigError, JournalError, PollerError
 from poller.journal.base import Entry
 from poller.runtime import log
 from poller.runtime.redact import redact
-from poller.sources.remote import Remote, require_fresh
+from poller.sources.remote import Deadline, Remote
 from poller.vehicle.command import (
     GOOD,
     SETTLED_AFTER,
@@ -65,9 +65,9 @@ async def vehicle_order(app: App, args: Mapping[str, Any]) -> Json:
         raise ConfigError(
             [f"no car can be told to {service}"], hint="the poller that runs is another version"
         )
-    begun = app.clock.monotonic()
+    deadline = Deadline(app.clock)
     async with _remote(app, args) as (chosen, source):
-        require_fresh(begun, app.clock)
+        deadline.check()
         order = Order(chosen.vin, service, dict(args.get("arguments") or {}))  # type: ignore[arg-type]  # looked up above
         with _alone(app, chosen):
             return await _carry_out(app, chosen, source, order)

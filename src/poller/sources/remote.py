@@ -50,14 +50,24 @@ class Remote(Protocol):
         ...
 
 
-def require_fresh(begun: float, clock: Clock) -> None:
-    """Raise CommandRefused for an order that was not sent in time; `begun`: by `clock.monotonic()`.
+class Deadline:
+    """When an order is no longer sent; it begins to run when this is made.
 
-    On a slow line it takes minutes to learn what the car can do. Whoever gave the order may have gone
-    away by then: a car must not open behind their back.
+    On a slow line it takes minutes to learn what the car can do, and a machine may be put to sleep over
+    it, when its steady clock stands. Whoever gave the order may have gone away by then: a car must not
+    open behind their back.
     """
-    if clock.monotonic() - begun > FRESH * clock.rate:
-        raise CommandRefused(
-            f"it could not be sent within {FRESH:.0f} s, and was not sent any more",
-            hint="BMW or the line to it is slow just now: order again if it is still wanted",
-        )
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._steady, self._wall = clock.monotonic(), clock.now()
+
+    def check(self) -> None:
+        """Raise CommandRefused if it is over, by either clock."""
+        steady = self._clock.monotonic() - self._steady
+        wall = (self._clock.now() - self._wall).total_seconds()
+        if max(steady, wall) > FRESH * self._clock.rate:
+            raise CommandRefused(
+                f"it could not be sent within {FRESH:.0f} s, and was not sent any more",
+                hint="BMW or the line to it is slow just now: order again if it is still wanted",
+            )

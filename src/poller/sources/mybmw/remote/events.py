@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -24,11 +25,12 @@ _HOPELESS: Final = (LoginRequired, RateLimited)
 
 
 class Events:
-    """Follows orders by their event id."""
+    """Follows orders by their event id; `limited` is told of a wait that BMW asks for meanwhile."""
 
-    def __init__(self, client: MyBmwClient, clock: Clock) -> None:
+    def __init__(self, client: MyBmwClient, clock: Clock, limited: Callable[[RateLimited], None]) -> None:
         self._client = client
         self._clock = clock
+        self._limited = limited
 
     async def follow(self, event_id: str, brand: str) -> Outcome:
         """Ask every 3.5 s, for 240 s at most, whatever goes wrong with a single question; never raises."""
@@ -39,6 +41,8 @@ class Events:
             try:
                 answer = object_in(await self._client.event_status(event_id, brand))
             except SourceError as error:
+                if isinstance(error, RateLimited):
+                    self._limited(error)
                 pause = self._pause(error)
                 if self._clock.monotonic() + pause > end and isinstance(error, _HOPELESS):
                     return Outcome(CommandState.UNKNOWN, _unheard(error), event_id)

@@ -25,7 +25,7 @@ from poller.sources.mybmw.remote.geocoder import Geocoder
 from poller.sources.mybmw.remote.poi import Place, PoiWish
 from poller.sources.mybmw.remote.search import Observer, Search
 from poller.sources.mybmw.remote.views import VIEWS
-from poller.sources.remote import require_fresh
+from poller.sources.remote import Deadline
 from poller.sources.texts import object_in
 from poller.vehicle.command import CommandState, Order, Outcome
 
@@ -61,12 +61,12 @@ class RemoteServices:
         self._garage = garage
         self._geocoder = geocoder
         self._clock = clock
-        self._events = Events(client, clock)
+        self._events = Events(client, clock, garage.limit)
         self._search = Search(name, client=client, finder=finder, clock=clock, china=china)
 
     async def execute(self, order: Order) -> Outcome:
         """As `Remote`."""
-        begun = self._clock.monotonic()
+        deadline = Deadline(self._clock)
         wish = _read(order)
         car = await self._car(order.vin)
         if reason := lack(order.service, car):
@@ -79,7 +79,7 @@ class RemoteServices:
         trigger = wish.trigger if isinstance(wish, GenericCall) else TRIGGERS[order.service]
         near = wish.near(car) if isinstance(wish, Observer) else None
         body = await self._body(wish, car)
-        require_fresh(begun, self._clock)
+        deadline.check()
         outcome = await self._told(car, trigger, body)
         if near is not None:
             outcome = await self._search.result(outcome, car, near)
