@@ -266,7 +266,7 @@ class TestJournal:
         assert report["found"] == {
             "latitude": 48.17718, "longitude": 11.55672, "heading": 90, "address": "Hidden 1",
         }  # fmt: skip
-        assert [entry["event"] for entry in logs] == ["command.ended"] * 3
+        assert [entry["event"] for entry in logs] == ["command.ordered", "command.ended"] * 3
         text = repr([record.body for record in await house.journalled()]) + repr(logs)
         assert [word for word in ("48.177", "11.556", "Secret", "Hidden", VIN) if word in text] == []
 

@@ -12,6 +12,7 @@ from order_house import BMW, FILES, NAMES, WIFE, OrderHouse
 
 from poller.commands import TABLE
 from poller.daemon import Daemon
+from poller.errors import LoginRequired
 from poller.testing.sources import VIN
 from poller.vehicle.command import CommandState, Outcome
 from poller.vehicle.display import Display
@@ -120,6 +121,17 @@ async def test_after_an_order_the_daemon_polls_in_its_own_time(house) -> None:
     await house.clock.advance(7)
     assert (await rereading)["error"] is None
     await until(lambda: len(source.fetched) == 2)
+
+
+async def test_a_login_that_is_refused_to_an_order_shows_at_once(house) -> None:
+    """A poll tells whether it is the login, or only this order that BMW does not take."""
+    house.gate.set()
+    source = house.built["bmw"]
+    await until(lambda: len(source.fetched) == 1)
+    source.ends = [LoginRequired("the login was refused")]
+    source.script = [LoginRequired("the login was refused")]
+    assert (await house.over_socket("vehicle-order", service="lock", vehicle=VIN))["exit_code"] == 3
+    await until(lambda: house.app.road.rounds["bmw"].status.state == "login_required")
 
 
 async def test_no_web_route_tells_a_car_anything(house) -> None:

@@ -12,7 +12,15 @@ from poller.app import App
 from poller.commands.base import unknown
 from poller.commands.choice import Chosen, choose
 from poller.commands.polls import poll_now
-from poller.errors import CommandRefused, ConfigError, JournalError, PollerError, RateLimited, SourceError
+from poller.errors import (
+    CommandRefused,
+    ConfigError,
+    JournalError,
+    LoginRequired,
+    PollerError,
+    RateLimited,
+    SourceError,
+)
 from poller.journal.base import Entry
 from poller.runtime import log
 from poller.runtime.redact import redact
@@ -96,7 +104,7 @@ async def vehicle_pictures(app: App, args: Mapping[str, Any]) -> Json:
     async with _remote(app, args) as (chosen, source):
         try:
             pictures = await source.pictures(chosen.vin, [str(view) for view in args["views"]])
-        except RateLimited as error:
+        except SourceError as error:
             await _heed(app, chosen, error)
             raise
     shown = {view: base64.b64encode(png).decode() for view, png in pictures.items()}
@@ -134,9 +142,12 @@ def _alone(app: App, chosen: Chosen) -> Iterator[None]:
 async def _carry_out(app: App, chosen: Chosen, source: Remote, order: Order) -> Json:
     ordered_at = milliseconds(app.clock.now())
     await _note(app, command_record(order, chosen.source, ordered_at, at=ordered_at))
+    if app.running:  # without a daemon the terminal is told, which is where the log would go
+        logger.info(
+            "command.ordered", source=chosen.source, vehicle=short_vin(order.vin), service=order.service
+        )
     end = await _end_of(source, order)
-    if isinstance(end.error, RateLimited):
-        await _heed(app, chosen, end.error)
+    await _heed(app, chosen, end.error)
     ended_at = milliseconds(app.clock.now())
     record = command_record(order, chosen.source, ordered_at, outcome=end.outcome, at=ended_at)
     unkept = None
@@ -145,7 +156,7 @@ async def _carry_out(app: App, chosen: Chosen, source: Remote, order: Order) -> 
     except JournalError as error:
         # What the car did is done: the owner hears of it all the same.
         unkept = error.message
-    if app.running:  # without a daemon the terminal is told, which is where the log would go
+    if app.running:
         _log(chosen, order, end)
     return {
         **chosen.shown(app),
@@ -181,12 +192,20 @@ async def _end_of(source: Remote, order: Order) -> _End:
     return _End(replace(outcome, reason=redact(outcome.reason)))
 
 
-async def _heed(app: App, chosen: Chosen, error: RateLimited) -> None:
-    """Whoever orders again before its time, perhaps in another process, must not ask the maker again."""
+async def _heed(app: App, chosen: Chosen, error: PollerError | None) -> None:
+    """Let the account know what an order met.
+
+    Whoever orders again before its time, perhaps in another process, must not ask the maker again;
+    and a login that was refused shows at once: a poll now tells whether it is the login or the order.
+    """
     rounds = app.road.rounds.get(chosen.source)  # a reload may have taken it away
-    with suppress(JournalError):
-        if rounds is not None:
+    if rounds is None:
+        return
+    if isinstance(error, RateLimited):
+        with suppress(JournalError):
             await rounds.heed(error)
+    elif isinstance(error, LoginRequired) and app.running:
+        rounds.mark_due()
 
 
 async def _note(app: App, record: Record) -> None:

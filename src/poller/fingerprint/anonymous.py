@@ -14,7 +14,7 @@ from poller.fingerprint.scan import is_json, laid_out, scan
 from poller.runtime.redact import PATTERNS, PATTERNS_IN_ANSWERS, VIN, meaning, without
 
 #: What is known of one value is looked for in all others.
-_LEARNED: Final = frozenset({"secret", "id", "email", "phone", "plate", "address", "street"})
+_LEARNED: Final = frozenset({"secret", "id", "owner", "email", "phone", "plate", "address", "street"})
 #: An encoding within an encoding within an encoding: deeper nobody looks.
 _DEPTH: Final = 3
 _LETTERS: Final = "ABCDEFGHJKLMNPRSTUVWXYZ"
@@ -48,7 +48,10 @@ class Anonymiser:
     def __init__(self, vins: Iterable[str] = (), known: Iterable[str] = ()) -> None:
         self.replaced: Counter[str] = Counter()
         self._vins: dict[str, str] = {}
+        #: Text → what it is; in lower case what is looked for in any, else as it is spelt.
         self._learned: dict[str, str] = {}
+        #: In lower case: brands and models, which are no names.
+        self._cars: set[str] = set()
         self._look: re.Pattern[str] | None = None
         self._depth = 0
         #: Texts in which nothing was found: an answer repeats the last one in most of them.
@@ -98,7 +101,9 @@ class Anonymiser:
         if value.lstrip()[:1] in ("{", "[") and len(value) > 2:
             new = scan(value, self, what)
             return new if is_json(value) else self.plain(new)
-        if what is None or words.says_nothing(value):
+        if what == "car":
+            self._spare(value)
+        if what in (None, "car") or words.says_nothing(value):
             return self.plain(value)
         if what == "vin":
             return self._vin(value)
@@ -112,8 +117,10 @@ class Anonymiser:
 
     def number(self, literal: str, what: str | None) -> str:
         """A number of this meaning, replaced if it has any."""
-        new = literal if what is None else words.number(literal, what)
-        if what is not None and new != literal:
+        if what is None or what == "car":
+            return literal
+        new = words.number(literal, what)
+        if new != literal:
             self.replaced[what] += 1
         return new
 
@@ -185,25 +192,44 @@ class Anonymiser:
     def _looked_for(self) -> re.Pattern[str]:
         ends = {vin[-7:] for vin in self._vins if len(vin) == 17 and not vin[-7:].isdigit()}
         alone = [rf"(?<![A-Za-z0-9]){re.escape(end)}(?![A-Za-z0-9])" for end in ends]
-        learned = sorted(self._learned, key=len, reverse=True)
-        alone += [rf"(?<![A-Za-z0-9]){re.escape(text)}(?![A-Za-z0-9])" for text in learned]
+        learned = sorted(filter(self._is_sought, self._learned), key=len, reverse=True)
+        alone += [
+            rf"(?<![A-Za-z0-9]){'(?i:' if text == text.lower() else '(?-i:'}{re.escape(text)})(?![A-Za-z0-9])"
+            for text in learned
+        ]
         return re.compile("|".join([*map(re.escape, self._vins), *alone]), re.IGNORECASE)
 
     def _known(self, match: re.Match[str]) -> str:
         text = match[0]
         if text.upper() in self._vins:
             return self._vin(text)
-        what = self._learned.get(text.lower())
+        what = self._learned.get(text) or self._learned.get(text.lower())
         if what is None:
             whole = next(vin for vin in self._vins if vin.endswith(text.upper()))
             return self._vin(whole)[-7:]
         self.replaced[what] += 1
         return words.TEXTS[what]
 
+    def _is_sought(self, text: str) -> bool:
+        return self._learned[text] != "owner" or text.lower() not in self._cars
+
     def _learn(self, text: str, what: str) -> None:
-        text = text.strip().lower()
-        if len(text) <= _LONGEST and words.is_telling(text, what) and text not in self._learned:
-            self._learned[text] = what
+        text = text.strip()
+        if len(text) > _LONGEST:
+            return
+        if what == "owner":
+            new = {*words.names(text)} - self._learned.keys()
+        else:
+            new = {text.lower()} - self._learned.keys() if words.is_telling(text, what) else set()
+        if new:
+            self._learned |= dict.fromkeys(new, what)
+            self._forget()
+
+    def _spare(self, text: str) -> None:
+        """A brand or a model, whose words are nobody's name."""
+        new = {text.lower(), *text.lower().split()} - self._cars
+        if new:
+            self._cars |= new
             self._forget()
 
     def _forget(self) -> None:

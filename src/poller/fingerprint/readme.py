@@ -17,6 +17,7 @@ _MANY: Final[Mapping[str, str]] = {
     "code": "codes",
     "id": "ids",
     "name": "names",
+    "owner": "names",
     "person": "texts about persons",
     "dealer": "texts about dealers",
     "email": "mail addresses",

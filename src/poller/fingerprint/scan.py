@@ -27,6 +27,12 @@ _PARTS: Final = frozenset(
         "errordetails",
     }
 )  # fmt: skip
+#: Those whose value is a person's name, of all that mean a name.
+_PERSONS: Final = re.compile(
+    r"owner|user|.*(owner|user|driver|customer|contact|person|holder|first|middle|last|given|family|sur|full)name"
+)
+#: What the car is: a word of these is nobody's name.
+_OF_THE_CAR: Final = frozenset({"brand", "model", "modelname", "brandname"})
 _PART_NAMES: Final = frozenset({"name", "code"})
 #: In an object that stands for a personal value, these say how to read it.
 _NEUTRAL: Final = frozenset(
@@ -49,7 +55,10 @@ _NOT_DOTTED: Final = frozenset({"code", "name"})
 
 
 class Replaces(Protocol):
-    """Whoever knows what takes the place of what. `what` is from the table of `redact`, or None."""
+    """Whoever knows what takes the place of what. `what`: from the table of `redact`, or None.
+
+    Beside these: ``owner``, a name that is a person's; ``car``, what the car is, which stays.
+    """
 
     def string(self, value: str, what: str | None) -> str:
         """For a text."""
@@ -158,8 +167,12 @@ def _due(level: _Level, key: str) -> None:
         level.in_parts and level.around is None and name in _PART_NAMES
     ):
         what = None
+    elif what == "name" and (level.around == "owner" or _PERSONS.fullmatch(name)):
+        what = "owner"
     elif what is None and name not in _NEUTRAL:
-        what = level.around
+        what = "name" if level.around == "owner" else level.around
+    if what is None and name in _OF_THE_CAR:
+        what = "car"
     level.what = what
     level.parts_next = level.in_parts or name in _PARTS
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 #: In the words of the library's own fingerprints, where it has some (mybmw.md section 14).
@@ -12,6 +12,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "code": "some_token",
     "id": "some_id",
     "name": "some_name",
+    "owner": "some_name",
     "person": "some_text",
     "dealer": "some_text",
     "email": "some_email",
@@ -45,6 +46,8 @@ _DOUBTFUL: Final = frozenset({"spot", "code"})
 _NUMBER: Final = re.compile(r"\s*-?\d+(\.\d+)?(e[+-]?\d+)?\s*", re.IGNORECASE)
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d[\d:.]*(Z|[+-]\d\d:?\d\d)?")
 _PAIR: Final = re.compile(r"\s*[(\[]?\s*-?\d{1,3}(\.\d+)?\s*[,;/ ]\s*-?\d{1,3}(\.\d+)?\s*[)\]]?\s*")
+#: A shorter one is part of too much.
+_NAME: Final = re.compile(r"[^\W\d_][^\d_]{3,}")
 _TOKEN_OF_MAKER: Final = re.compile(r"[A-Z][A-Z_]*")
 
 
@@ -75,6 +78,19 @@ def text(value: str, what: str) -> str:
 def says_nothing(value: str) -> bool:
     """Whether a text is one of the maker's ways to say that there is nothing."""
     return value.strip().lower() in _NOTHING
+
+
+def names(value: str) -> Iterator[str]:
+    """What of a person's name is looked for elsewhere: all of it in any case, each word only as it is spelt.
+
+    What is spelt otherwise may be one of the maker's words: POWER, navigation.
+    """
+    words = value.split()
+    if (len(words) > 1 and len(value) >= 6) or is_telling(value, "name"):
+        yield value.lower()
+    for word in words:
+        if _NAME.fullmatch(bare := word.strip(".,;:()\"'")) and bare[0].isupper():
+            yield bare
 
 
 def is_telling(value: str, what: str) -> bool:

@@ -326,3 +326,39 @@ def test_what_was_replaced_is_counted() -> None:
         "latitude": 1,
         "email": 1,
     }
+
+
+def passed(*bodies: object) -> list[str]:
+    """As a bundle does: all are learned from, then written; a text is a body that is no JSON."""
+    anonymiser = Anonymiser()
+    data = [body.encode() if isinstance(body, str) else json.dumps(body).encode() for body in bodies]
+    for body in data:
+        anonymiser.body(body)
+    return [anonymiser.body(body) or "" for body in data]
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "instead"),
+    [
+        ({"owner": "Otto Normal"}, "<b>OTTO NORMAL</b> and Otto", "<b>some_name</b> and some_name"),
+        ({"firstName": "Otto", "lastName": "Normal"}, "of Otto Normal.", "of some_name some_name."),
+        ({"owner": {"name": "Otto Normal", "role": "Main"}}, "Main Normal", "Main some_name"),
+        ({"driverName": "Jörg Müller-Lüden"}, "by Müller-Lüden, Jörg", "by some_name, some_name"),
+        ({"userName": "otto42x"}, "Hi Otto42X", "Hi some_name"),
+        ({"homeAddress": {"street": "Am Wall 17"}}, "lives am wall 17", "lives some_street"),
+        ({"licensePlate": "HB-EM 42"}, "has hb-em 42", "has some_license_plate"),
+        ({"email": "otto at home 7"}, "mail otto at home 7", "mail some_email"),
+    ],
+)
+def test_what_one_answer_says_of_a_person_goes_from_all_others(answer, text, instead) -> None:
+    """Also from one before it, and from one that is no JSON; a word of a name in the case of the name."""
+    assert passed(text, answer)[0] == instead
+
+
+def test_words_of_the_car_are_nobodys_name() -> None:
+    """Though a person's may be the same; and nobody's name is a word of the maker's."""
+    car = {"brand": "MINI", "model": "MINI Cooper SE", "state": "POWER", "vehicle.cabin.light.on": "Open"}
+    persons = {"owner": "MINI", "firstName": "Cooper", "lastName": "Power", "userName": "Cabin Light"}
+    seen = json.loads(passed(car, persons)[0])
+    assert seen == car
+    assert json.loads(passed({"note": "Erika", "name": "Erika"})[0])["note"] == "Erika"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from poller import __version__
 from poller.errors import CommandRefused, SourceUnavailable
@@ -37,7 +38,7 @@ class Geocoder:
         return _read(reply.body)
 
     async def _ask(self, url: str, address: str) -> Reply:
-        http = HttpClient("the geocoder", self._limits)
+        http = HttpClient(f"the geocoder {urlsplit(url).hostname}", self._limits)
         await http.open()
         query = {"q": address, "format": "json", "addressdetails": "1", "limit": "1"}
         try:
