@@ -171,8 +171,10 @@ def cardata_answer() -> Answer:
 
 def bad_answers() -> list[Answer]:
     whole = mybmw_answer().bodies["state"].decode()
+    # It has no look: that these are a person and a street only the other answers say.
+    words = "Erika Mustermann, Schwachhauser Ring. Dear Mrs Mustermann!"
     bad = {
-        "html": f"<html><b title='{OWNER}'>Hello {VIN}</b> {PERSONAL['note']} {PERSONAL['link']}</html>",
+        "html": f"<b title='{OWNER}'>Hello {VIN}</b> {words} {PERSONAL['note']} {PERSONAL['link']}",
         "cut": whole[: whole.rindex('"packed"') - 4],
         "list": json.dumps([PERSONAL]),
         "picture": "\x89PNG\0" + VIN,

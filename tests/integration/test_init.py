@@ -107,5 +107,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path) -> None:
 
 def test_an_answer_that_never_comes_writes_nothing(tmp_path) -> None:
     path = tmp_path / "config.toml"
-    assert answer(path, ["mybmw", "owner@example.com"]).exit_code == 1
+    done = answer(path, ["mybmw", "owner@example.com"])
+    assert getattr(done.exception, "exit_code", None) == 2
+    assert "run it on a terminal" in done.exception.hint
     assert not path.exists()

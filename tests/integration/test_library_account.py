@@ -33,8 +33,9 @@ from poller.simulator import china_login as china
 from poller.simulator.fleet import BEV_VIN, ICE_VIN
 from poller.simulator.garage import CarGarage, all_cars_garage
 from poller.simulator.login import PASSWORD, REFRESH_TOKEN, USER
-from poller.vehicle.command import CommandState
+from poller.vehicle.command import SETTLED_AFTER, CommandState
 
+EVENT_STATUS = "/eadrax-vrccs/v3/presentation/remote-commands/eventStatus"
 FLASH = "/eadrax-vrccs/v4/presentation/remote-commands/light-flash"
 
 
@@ -108,7 +109,7 @@ def test_tasks_of_one_loop_share_one_login(account, watched) -> None:
 
 def test_a_call_leaves_no_connection_behind(account) -> None:
     asyncio.run(account.get_vehicles())
-    assert account._lines == {}
+    assert account._lines.held == {}
 
 
 def test_a_block_keeps_one_connection_and_lets_go_of_it(account, watched) -> None:
@@ -116,10 +117,10 @@ def test_a_block_keeps_one_connection_and_lets_go_of_it(account, watched) -> Non
         async with account as same:
             assert same is account
             await account.get_vehicles()
-            line = account._lines[asyncio.get_running_loop()]
+            line = account._lines.held[asyncio.get_running_loop()]
             await account.get_vehicles()
-            assert account._lines[asyncio.get_running_loop()] is line
-        assert account._lines == {}
+            assert account._lines.held[asyncio.get_running_loop()] is line
+        assert account._lines.held == {}
         await account.close()
         await account.get_vehicles()
 
@@ -131,12 +132,12 @@ def test_a_call_under_way_keeps_its_connection_when_another_ends_the_block(accou
 
     async def run() -> None:
         await account.get_vehicles()
-        before = account._enter()
+        before = account._lines.enter()
         before.users = 1
         await account.close()
-        after = account._enter()
-        await account._hang_up(before)
-        assert account._lines[asyncio.get_running_loop()] is after
+        after = account._lines.enter()
+        await account._lines.hang_up(before)
+        assert account._lines.held[asyncio.get_running_loop()] is after
         await account.close()
 
     asyncio.run(run())
@@ -307,6 +308,32 @@ def test_what_an_order_changes_is_asked_for_afterwards(car) -> None:
     assert not car.climate.is_climate_on
 
 
+def test_bmw_is_given_time_to_know_of_it(car, watched, clock) -> None:
+    asked: list[tuple[str, float]] = []
+    watched.on_request = lambda request: asked.append((request.path, clock.monotonic()))
+    asyncio.run(car.remote_services.trigger_remote_door_unlock())
+    done = max(when for path, when in asked if path == EVENT_STATUS)
+    again = max(when for path, when in asked if path == STATE)
+    assert again - done >= SETTLED_AFTER
+
+
+def test_two_orders_to_one_car_at_once_are_one_too_many(account, car, watched) -> None:
+    """As the daemon has it; other cars are others, and what comes afterwards is sent."""
+    watched.counts()
+    flash = car.remote_services.trigger_remote_light_flash
+    other = account.get_vehicle(ICE_VIN).remote_services.trigger_remote_light_flash
+
+    async def at_once() -> list[object]:
+        return await asyncio.gather(flash(), flash(), other(), return_exceptions=True)
+
+    first, second, third = asyncio.run(at_once())
+    assert first.state is third.state is CommandState.EXECUTED
+    assert isinstance(second, CommandRefused)
+    assert "under way" in str(second)
+    assert watched.counts()[FLASH] == 2
+    assert asyncio.run(flash()).state is CommandState.EXECUTED
+
+
 def test_what_changes_nothing_costs_no_state(car, watched) -> None:
     watched.counts()
     assert asyncio.run(car.remote_services.trigger_remote_light_flash()).state is CommandState.EXECUTED
@@ -359,7 +386,7 @@ def test_what_makes_no_sense_is_refused_before_it_is_sent(account, car, watched)
 
 @contextmanager
 def order_fails(watched):
-    watched.fail("/eadrax-vrccs/v3/presentation/remote-commands/eventStatus", 200, '{"eventStatus": "ERROR"}')
+    watched.fail(EVENT_STATUS, 200, '{"eventStatus": "ERROR"}')
     yield
 
 

@@ -129,7 +129,7 @@ def test_a_name_that_two_cars_have_is_a_usage_error_that_names_both(capsys, tmp_
     assert run([*LIBRARY_TOO, "--answers", str(tmp_path), "-v", "555e"]) == 2
     err = capsys.readouterr().err
     assert "several vehicles are 555e" in err
-    assert "0lib005, 0lib999" in err
+    assert "0lib005 (555e), 0lib999 (555e)" in err
     assert run([*LIBRARY_TOO, "--answers", str(tmp_path), "-v", "0lib999"]) == 0
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
+import io
 import re
 
 import pytest
@@ -10,7 +12,7 @@ from starlette.applications import Starlette
 from typer.testing import CliRunner
 
 from poller.cli.login import login_to
-from poller.cli.main import app
+from poller.cli.main import app, run
 from poller.errors import LoginRequired
 from poller.runtime.clock import SystemClock
 from poller.settings import load
@@ -156,6 +158,21 @@ def test_what_to_tick_is_listed_before_there_is_a_configuration(tmp_path, monkey
     assert done.output.rstrip().endswith("go by their meaning.")
     named = CliRunner().invoke(app, ["descriptors", "home"])
     assert getattr(named.exception, "exit_code", None) == 2
+
+
+@pytest.mark.parametrize("piped", ["", "\n"], ids=["nobody is there", "an empty line"])
+def test_without_a_token_it_says_what_to_give_it(tmp_path, monkeypatch, capsys, piped):
+    monkeypatch.setattr("getpass.getpass", getpass.fallback_getpass)  # what it does without a terminal
+    monkeypatch.setattr("sys.stdin", io.StringIO(piped))
+    monkeypatch.setenv("POLLER_SOURCES__BMW__PASSWORD", "x")
+    config = ("--config", str(configured(tmp_path)))
+    assert run(["login", "bmw", *config]) == 2
+    said = capsys.readouterr().err
+    assert "the token is empty\n  paste it, or give --captcha-token, --refresh-token or --take-over" in said
+    assert run(["login", "bmw", "--refresh-token", *config]) == 2
+    assert capsys.readouterr().err == "poller: the refresh token is empty\n  type it, or pipe it in\n"
+    assert run(["login", "bmw", "--captcha-token", "", *config]) == 2
+    assert "the captcha token is empty" in capsys.readouterr().err
 
 
 def test_a_source_without_a_login_says_so(tmp_path):

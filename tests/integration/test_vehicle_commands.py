@@ -164,7 +164,8 @@ def test_words_become_orders(line) -> None:
         assert line.poller.orders.pop() == (service, arguments), words
         assert line.poller.asked.pop()[1]["vehicle"] is None
         assert line.err == ""
-        assert "mini (Cooper SE), account bmw of /etc/c.toml: " in line.out
+        assert line.out.startswith("mini (Cooper SE)")
+        assert "/etc/c.toml" not in line.out
 
 
 def test_the_vehicle_stands_first_or_behind_v(line) -> None:
@@ -210,11 +211,14 @@ WRONG = [
     ("charge fly", "expected start or stop"),
     ("charge a b stop", "expected start or stop"),
     ("chargingsettings", "--target-soc"),
-    ("chargingsettings --target-soc much", "'--target-soc'"),
+    ("chargingsettings --target-soc much", "'--target-soc': 'much' is no whole number"),
     ("chargingprofile", "--charging-mode"),
-    ("chargingprofile --charging-mode NOW", "NOW"),
+    (
+        "chargingprofile --charging-mode NOW",
+        "expected IMMEDIATE_CHARGING or DELAYED_CHARGING or NO_ACTION, not 'NOW'",
+    ),
     ("chargingprofile --precondition-climate perhaps", "expected true or false"),
-    ("sendpoi 48.1", "expected latitude and longitude"),
+    ("sendpoi mini", "expected latitude and longitude"),
     ("sendpoi 91 11", "no latitude"),
     ("sendpoi 48 x", "no longitude"),
     ("sendpoi nan 1", "no latitude"),
@@ -223,9 +227,16 @@ WRONG = [
     ("sendpoi_from_address", "--address"),
     ("call -y p --param x", "expected K=V"),
     ("call -y p --body [1]", "JSON object"),
-    ("horn a b", "b"),
+    ("horn a b", "too many words"),
     ("lightflash --fly", "--fly"),
-    ("image --directory /nowhere", "/nowhere"),
+    ("image --directory /dev/null", "/dev/null is no folder"),
+    ("sendpoi mini 48.1 11.5 --nmae X", "No such option: --nmae (Possible options: --name"),
+    ("vehiclefinder mini --jsn", "No such option: --jsn (Possible options: --json"),
+    ("vehiclefinder mini 54.1", "the longitude is missing"),
+    ("vehiclefinder -54.1", "the longitude is missing"),
+    ("sendpoi mini -54.1", "the longitude is missing"),
+    ("status -i", "--units imperial"),
+    ("status --format json", "expected bimmerconnected, not 'json'"),
 ]
 
 
@@ -235,6 +246,30 @@ def test_what_makes_no_sense_is_refused_before_anybody_is_asked(line) -> None:
         assert said in line.err, (words, line.err)
         assert line.out == ""
     assert line.poller.asked == []
+
+
+LOGINS = [
+    "status -j owner@example.com Geheim1 rest_of_world",
+    "status owner@example.com Geheim1",
+    "charge start owner@example.com Geheim1",
+    "lightflash 8613800138000 Geheim1 china WMW1",
+    "charge owner@example.com Geheim1 north_america WMW1 start",
+    "sendpoi owner Geheim1 rest_of_world WMW1 48.1 -11.5",
+    "sendpoi_from_address owner Geheim1 rest_of_world WMW1 -a Am Hart 1",
+    "fingerprint owner -Geheim1 x rest_of_world",
+    "lightflash --captcha-token Geheim1",
+    "lightflash --oauth-store=Geheim1",
+]
+
+
+def test_a_login_on_the_command_line_is_refused_and_not_repeated(line) -> None:
+    for words in LOGINS:
+        assert line(*words.split()) == 2, words
+        assert line.err.startswith("poller: user name, password and region stand in the configuration\n")
+        assert "docs/from-bimmer-connected.md" in line.err
+        assert not [word for word in ("Geheim", "owner", "8613800138000") if word in line.err + line.out]
+    assert line("sendpoi_from_address", "mini", "-a", "a@b", "china", "1", "--name", "china") == 0
+    assert [name for name, _ in line.poller.asked] == ["vehicle-order"]
 
 
 class TestConsent:
@@ -262,10 +297,23 @@ class TestConsent:
         (order,) = [args for name, args in line.poller.asked if name == "vehicle-order"]
         assert (order["vehicle"], order["source"]) == (VIN, "bmw")
 
-    def test_an_empty_answer_and_an_end_of_input_are_no(self, line) -> None:
-        assert line("horn", typed="\n") == 1
-        assert line("horn", typed="") == 1
+    def test_an_empty_answer_an_end_of_input_and_ctrl_c_are_no(self, line) -> None:
+        class Interrupted(Terminal):
+            def readline(self, _size: int = -1, /) -> str:
+                raise KeyboardInterrupt
+
+        for typed in ("\n", "", Interrupted()):
+            assert line("horn", typed=typed) == 1
+            assert line.err.endswith("Nothing was sent.\n")
+            assert "Aborted" not in line.err
         assert line.poller.orders == []
+
+    def test_without_a_configuration_that_is_said_first(self, tmp_path, monkeypatch, capsys) -> None:
+        monkeypatch.setattr("sys.stdin", io.StringIO())
+        assert run(["vehicle", "horn", "--config", str(tmp_path / "none.toml")]) == 2
+        said = capsys.readouterr().err
+        assert "none.toml" in said
+        assert "--yes" not in said
 
     def test_a_key_that_was_hit_before_the_question_is_no_answer(self, line) -> None:
         """On a real terminal: who has not seen which car is meant has agreed to nothing."""
@@ -293,7 +341,7 @@ class TestSaid:
         line.poller.report = {**REPORT, "found": PLACE}
         assert line("vehiclefinder") == 0
         assert line.out.splitlines() == [
-            "mini (Cooper SE), account bmw of /etc/c.toml: it was searched for",
+            "mini (Cooper SE): it was searched for",
             "  at 48.17718, 11.55672, heading 90°",
             "  Am Hart 1",
         ]
@@ -307,10 +355,9 @@ class TestSaid:
         record = {**RECORD, "state": "ignored", "reason": "No charger is connected."}
         line.poller.report = {**REPORT, "record": record}
         assert line("charge", "stop") == 0
-        assert (
-            line.out
-            == "mini (Cooper SE), account bmw of /etc/c.toml: nothing was done: No charger is connected.\n"
-        )
+        assert line.out == "mini (Cooper SE): nothing was done: no charger is connected.\n"
+        assert line("charge", "stop", "--source", "bmw") == 0
+        assert line.out.startswith("mini (Cooper SE), account bmw: nothing was done")
 
     def test_what_failed_goes_to_stderr_and_as_json_to_both(self, line) -> None:
         record = {**RECORD, "state": "error", "reason": "The car refused."}
@@ -318,11 +365,20 @@ class TestSaid:
         assert line("lightflash") == 1
         assert (line.out, line.err) == (
             "",
-            "poller: mini (Cooper SE), account bmw of /etc/c.toml: The car refused.\n  try the app\n",
+            "poller: mini (Cooper SE): the car refused.\n  try the app\n",
         )
         assert line("lightflash", "-j") == 1
         assert json.loads(line.out) == record
-        assert "The car refused." in line.err
+        assert "the car refused." in line.err
+
+    def test_arguments_are_called_as_their_options(self, line) -> None:
+        record = {**RECORD, "state": "refused", "reason": "ac_limit must be more than 0 amperes"}
+        line.poller.report = {**REPORT, "record": record, "exit_code": 2, "hint": None}
+        assert line("chargingsettings", "--ac-limit", "-5") == 2
+        assert line.err == "poller: mini (Cooper SE): --ac-limit must be more than 0 amperes\n"
+        record["reason"] = "BMW took it."
+        assert line("lightflash") == 2
+        assert line.err == "poller: mini (Cooper SE): BMW took it.\n"
 
     def test_errors_keep_their_exit_codes(self, line) -> None:
         line.poller.report = LoginRequired(hint="run `poller login bmw`")
@@ -363,19 +419,22 @@ class TestImage:
             **CHOSEN,
             "pictures": {view: base64.b64encode(view.encode()).decode() for view in VIEWS},
         }
-        assert line("image", "--directory", str(tmp_path)) == 0
-        assert line.out.splitlines() == [str(tmp_path / f"{view}.png") for view in VIEWS]
-        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        folder = tmp_path / "pictures" / "new"
+        assert line("image", "-o", str(folder)) == 0
+        *files, end = line.out.splitlines()
+        assert files == [str(folder / f"{view}.png") for view in VIEWS]
+        assert end == f"Pictures of mini (Cooper SE) written to {folder}: 12 files."
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
             f"{view}.png": view.encode() for view in VIEWS
         }
-        assert line("image", "--directory", str(tmp_path), "--json") == 0
+        assert line("image", "--directory", str(folder), "--json") == 0
         assert len(json.loads(line.out)["files"]) == 12
 
     def test_what_there_is_no_picture_of_is_named(self, line, tmp_path, monkeypatch) -> None:
         monkeypatch.chdir(tmp_path)
         line.poller.report = {**CHOSEN, "pictures": {"front": base64.b64encode(b"x").decode()}}
         assert line("image", "mini") == 0
-        assert line.out == "front.png\n"
+        assert line.out == "front.png\nPictures of mini (Cooper SE) written to this folder: 1 file.\n"
         assert "no picture of frontside, side" in line.err
         line.poller.report = {**CHOSEN, "pictures": {}}
         assert line("image") == 1

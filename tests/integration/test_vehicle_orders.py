@@ -58,6 +58,9 @@ class TestWhoIsMeant:
         await house.ask("once")
         chosen = await house.ask("vehicle-choose", vehicle="mini cooper se")
         assert chosen["title"] == "mini (MINI Cooper SE)"
+        with pytest.raises(ConfigError, match="no vehicle is i3") as caught:
+            await house.ask("vehicle-choose", vehicle="i3")
+        assert caught.value.hint == "known: mini (MINI Cooper SE)"
 
     async def test_a_car_that_nobody_knows_is_named_with_those_that_are_known(self, two) -> None:
         with pytest.raises(ConfigError, match="no vehicle is audi") as caught:

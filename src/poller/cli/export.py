@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 import typer
 
 from poller.cli import options
+from poller.cli.new_file import new_file
 from poller.cli.speaking import load_and_log
 from poller.errors import ConfigError, PollerError
 
@@ -106,7 +107,7 @@ def _opened(output: Path | None) -> Iterator[IO[str]]:
         sys.stdout.flush()
         return
     try:
-        with open(output, "x", encoding="utf-8", opener=_private) as file:
+        with new_file(output) as file:
             try:
                 yield file
                 file.flush()
@@ -117,10 +118,6 @@ def _opened(output: Path | None) -> Iterator[IO[str]]:
         raise PollerError(f"{output} exists already", hint="choose another name") from error
     except OSError as error:
         raise PollerError(f"{output} cannot be written: {error.strerror}") from error
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _summary(done: Exported, unreadable: int) -> str:

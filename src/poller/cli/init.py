@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -10,7 +11,7 @@ from typing import Annotated, Any, get_args
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from poller.errors import PollerError
+from poller.errors import ConfigError, PollerError
 from poller.runtime.atomic import write_atomic
 from poller.settings.writing import document
 from poller.sources.cardata.settings import ClientId
@@ -48,8 +49,16 @@ def init(output: Output = Path("config.toml"), force: Force = False, simulated: 
             f"{output} exists already", hint="choose another --output, or --force to replace it"
         )
     later: list[str] = []
-    sources = _ask_source(later) if simulated is None else _simulated(*simulated)
-    tree = {"sources": sources, "sinks": _ask_sinks(later)}
+    try:
+        sources = _ask_source(later) if simulated is None else _simulated(*simulated)
+        tree = {"sources": sources, "sinks": _ask_sinks(later)}
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise ConfigError(
+            ["nobody is here to answer"],
+            hint="run it on a terminal, or write the file: docs/configuration.md",
+        ) from None
     try:
         output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomic(output, (_HEADER + document(tree)).encode(), mode=0o600)

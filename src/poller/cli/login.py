@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +46,8 @@ def login(
     cardata shows a code and an address (as a QR code too), and waits until you have allowed it there.
     mybmw asks for a solved captcha, or takes one of the options; in China it asks for nothing.
     """
+    if captcha_token is not None and not captcha_token.strip():
+        raise ConfigError(["the captcha token is empty"])
     # What is logged on the way is said here in words.
     overrides = options.overrides(data_dir, "error")
     if (door := service_socket(config, overrides)) is not None:
@@ -187,14 +191,13 @@ class _Prompt:
 
 
 def _asked_for(refresh_token: bool) -> str | None:  # noqa: FBT001 - the flag, as it was given
-    return typer.prompt("Refresh token", hide_input=True) if refresh_token else None
+    return _ask_hidden("Refresh token", "type it, or pipe it in") if refresh_token else None
 
 
 def _ask_for_gcid() -> str:
     typer.echo("In China a refresh token works only with its account's gcid; the program that holds the one")
     typer.echo("has the other, bimmer_connected in ~/.bimmer_connected.json.")
-    gcid: str = typer.prompt("gcid", hide_input=True)
-    return gcid.strip()
+    return _ask_hidden("gcid", "type it, or pipe both in, a line each")
 
 
 def _ask_for_captcha(page: str, name: str, *, has_password: bool) -> str:
@@ -206,5 +209,18 @@ def _ask_for_captcha(page: str, name: str, *, has_password: bool) -> str:
         )
     typer.echo("BMW asks for a captcha at the first login. Open this page, solve it, copy the token:")
     typer.echo(f"\n  {page}\n")
-    token: str = typer.prompt("Token", hide_input=True)
-    return token.strip()
+    return _ask_hidden("Token", "paste it, or give --captcha-token, --refresh-token or --take-over")
+
+
+def _ask_hidden(what: str, instead: str) -> str:
+    """What is typed, or comes through a pipe. Raises ConfigError if that is nothing."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            text: str = typer.prompt(what, hide_input=True, default="", show_default=False)
+    except getpass.GetPassWarning:
+        typer.echo()
+        text = sys.stdin.readline()  # a pipe, which echoes nothing
+    if not text.strip():
+        raise ConfigError([f"the {what[:1].lower()}{what[1:]} is empty"], hint=instead)
+    return text.strip()

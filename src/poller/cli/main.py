@@ -29,6 +29,7 @@ from poller.cli import (
     store,
     vehicle,
 )
+from poller.cli.wording import Worded
 from poller.errors import PollerError
 
 
@@ -40,6 +41,7 @@ def _exit(code: int | None, **_: object) -> None:
 app = typer.Typer(
     result_callback=_exit,
     name="poller",
+    cls=Worded,
     help="Polls your BMW or MINI and hands each snapshot to files, Axiom and Prometheus.",
     no_args_is_help=True,
     add_completion=False,

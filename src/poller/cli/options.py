@@ -18,7 +18,7 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Use this data 
 LogLevel = Annotated[
     str | None, typer.Option("--log-level", help="debug, info, warning or error.", metavar="LEVEL")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Json = Annotated[bool, typer.Option("--json", "-j", help="Print JSON.")]
 Speed = Annotated[
     float,
     typer.Option(

@@ -101,7 +101,7 @@ def simulate(
     """Serve only the simulated cloud, to rehearse against.
 
     On loopback, until Ctrl-C. Prints its address, the accounts, and the sources to configure; with
-    --scenario also what to look at, and what goes wrong when once a poller has its first answer.
+    --scenario also what to look at, and, after a poller's first answer, what goes wrong when.
     """
     from poller.simulator.cloud import FakeCloud
     from poller.simulator.scenario import FINE, load

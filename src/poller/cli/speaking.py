@@ -40,22 +40,29 @@ def reach(
 
     Raises PollerError, also one that the daemon raised.
     """
-    from poller.web.control import ControlClient, find_socket
+    from poller.web.control import ControlClient
 
     _require_words(arguments or {})
+    # A look at how things stand need not repeat what `run` and `check` have said.
+    behind = door(config, overrides, warn=command == "once")
+    if isinstance(behind, Path):
+        return ControlClient(behind).call(command, dict(arguments or {}))
+    _require_journal(behind.settings.data_dir, command)
+    return asyncio.run(_here(behind, command, arguments or {}))
+
+
+def door(config: Path | None, overrides: Mapping[str, str], *, warn: bool = False) -> Path | Loaded:
+    """The control socket of a daemon; where none runs, the settings to do it oneself. Raises PollerError."""
+    from poller.web.control import find_socket
+
     try:
-        # A look at how things stand need not repeat what `run` and `check` have said.
-        loaded = load_and_log(config, overrides, warn=command == "once")
+        loaded = load_and_log(config, overrides, warn=warn)
     except ConfigError:
         path = socket_despite(config, overrides)
         if path is None:
             raise
-    else:
-        path = find_socket(os.environ, loaded.settings.data_dir, system=_of_service(loaded.path))
-        if path is None:
-            _require_journal(loaded.settings.data_dir, command)
-            return asyncio.run(_here(loaded, command, arguments or {}))
-    return ControlClient(path).call(command, dict(arguments or {}))
+        return path
+    return find_socket(os.environ, loaded.settings.data_dir, system=_of_service(loaded.path)) or loaded
 
 
 def _require_words(arguments: Mapping[str, Any]) -> None:

@@ -119,7 +119,7 @@ def _only(meant: Sequence[Chosen], known: Sequence[Chosen], wanted: str) -> Chos
     if len(meant) == 1:
         return meant[0]
     if not meant:
-        there = ", ".join(sorted({one.slug for one in known}))
+        there = ", ".join(sorted({one.title for one in known}))
         raise ConfigError([f"no vehicle is {wanted}"], hint=f"known: {there}")
     if len({one.vin.upper() for one in meant}) == 1:
         accounts = [one.source for one in meant]

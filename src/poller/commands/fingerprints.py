@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from poller.app import App
-from poller.fingerprint.anonymous import Anonymiser
-from poller.fingerprint.bundle import Bundle
-from poller.fingerprint.from_journal import newest, told_by
+from poller.fingerprint.from_journal import bundle_hiding, newest
 from poller.fingerprint.readme import summary
 from poller.vehicle.records import Json
 
@@ -23,7 +21,7 @@ async def fingerprint(app: App, _args: Mapping[str, Any]) -> Json:
     answers = await newest(app.journal)
     settings = app.loaded.settings
     vins = {stored.answer.vin for stored in answers} | set(settings.names)
-    bundle = Bundle(Anonymiser(vins, told_by(settings.sources.values())))
+    bundle = bundle_hiding(vins, settings.sources.values())
     # A second of work, perhaps.
     files = await asyncio.to_thread(lambda: dict(bundle.written(lambda: answers)))
     return {"files": files, "replaced": summary(bundle.anonymiser.replaced)}

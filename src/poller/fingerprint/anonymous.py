@@ -187,7 +187,7 @@ class Anonymiser:
         """The text without the VINs and other texts that are known, whatever they stand in."""
         if self._look is None:
             self._look = self._looked_for()
-        return self._look.sub(self._known, text) if self._vins or self._learned else text
+        return self._look.sub(self._known, text)
 
     def _looked_for(self) -> re.Pattern[str]:
         ends = {vin[-7:] for vin in self._vins if len(vin) == 17 and not vin[-7:].isdigit()}
@@ -197,7 +197,8 @@ class Anonymiser:
             rf"(?<![A-Za-z0-9]){'(?i:' if text == text.lower() else '(?-i:'}{re.escape(text)})(?![A-Za-z0-9])"
             for text in learned
         ]
-        return re.compile("|".join([*map(re.escape, self._vins), *alone]), re.IGNORECASE)
+        # What never matches, if nothing is known.
+        return re.compile("|".join([*map(re.escape, self._vins), *alone]) or "(?!)", re.IGNORECASE)
 
     def _known(self, match: re.Match[str]) -> str:
         text = match[0]
@@ -205,8 +206,10 @@ class Anonymiser:
             return self._vin(text)
         what = self._learned.get(text) or self._learned.get(text.lower())
         if what is None:
-            whole = next(vin for vin in self._vins if vin.endswith(text.upper()))
-            return self._vin(whole)[-7:]
+            whole = next((vin for vin in self._vins if vin.endswith(text.upper())), None)
+            if whole is not None:
+                return self._vin(whole)[-7:]
+            what = "secret"  # of another case by a letter that has three: K, k and the sign of Kelvin
         self.replaced[what] += 1
         return words.TEXTS[what]
 

@@ -113,7 +113,7 @@ class Bundle:
         guess = "mini" if answer.vin.upper().startswith(_MINI) else "bmw"
         return self._brands.get(answer.vin, guess)
 
-    def _folder(self, stored: Stored, names: Any) -> str:
+    def _folder(self, stored: Stored, names: Iterable[str]) -> str:
         """On top for the first of its name that could be parsed, else one that says when it was had."""
         wanted = {*names}
         folder, number = "", 1

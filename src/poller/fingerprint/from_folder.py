@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from poller.errors import MalformedAnswer
 from poller.fingerprint import readme
 from poller.fingerprint.anonymous import Anonymiser
+from poller.sources.captured import content
 from poller.sources.fingerprint import read_name
 
-#: Bytes, uncompressed.
-_MAX_FILE: Final = 64 * 2**20
 _TEXTS: Final = (".json", ".txt", ".html", ".xml", ".ndjson")
 #: A folder that is named by a time tells nobody anything.
 _TIME: Final = re.compile(r"\d[\dTZ._:-]*(-quarantined)?(-\d+)?")
@@ -51,15 +49,12 @@ class Folder:
             yield readme.NAME, readme.readme(self.anonymiser.replaced, {}, others)
 
     def _text(self, path: Path) -> str | None:
-        packed = path.suffix == ".gz"
-        if Path(path.stem if packed else path.name).suffix not in _TEXTS:
+        if Path(path.name.removesuffix(".gz")).suffix not in _TEXTS:
             return None
         try:
-            with gzip.open(path) if packed else path.open("rb") as file:
-                data = file.read(_MAX_FILE + 1)
-        except (OSError, EOFError, zlib.error):
+            return self.anonymiser.body(content(path))
+        except (MalformedAnswer, OSError):
             return None
-        return None if len(data) > _MAX_FILE else self.anonymiser.body(data)
 
     def _name(self, path: Path) -> str:
         folder = "".join(f"{part}/" for part in self._places(path.relative_to(self._folder).parts[:-1]))

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
 
-from poller.fingerprint.bundle import Stored
+from poller.fingerprint.anonymous import Anonymiser
+from poller.fingerprint.bundle import Bundle, Stored
 from poller.journal.base import Journal
 from poller.journal.past import Past
 from poller.vehicle.answer import Answer
@@ -48,7 +49,12 @@ def since(past: Past, moment: datetime) -> Iterator[Stored]:
     yield from (Stored(answer) for answer in past.answers(moment) if _id(answer) not in bad)
 
 
-def told_by(sources: Iterable[Any]) -> Iterator[str]:
+def bundle_hiding(vins: Iterable[str], sources: Iterable[Any]) -> Bundle:
+    """For answers that may name these vehicles, and what the settings of these sources hold of the owner."""
+    return Bundle(Anonymiser(vins, _told_by(sources)))
+
+
+def _told_by(sources: Iterable[Any]) -> Iterator[str]:
     """What the settings of sources hold of the owner: names and secrets."""
     for settings in sources:
         for name in type(settings).model_fields if isinstance(settings, BaseModel) else ():

@@ -10,14 +10,14 @@ import asyncio
 import shutil
 import tempfile
 import weakref
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from pydantic import ValidationError
 
@@ -25,11 +25,11 @@ from poller.errors import (
     CommandFailed,
     CommandRefused,
     ConfigError,
-    LoginRequired,
     MalformedAnswer,
     SourceError,
     SourceUnavailable,
 )
+from poller.library.account_line import BriefMemory, Given, Lines
 from poller.library.account_vehicle import AccountVehicle
 from poller.library.answers import heard
 from poller.library.model import GPSPosition
@@ -41,13 +41,7 @@ from poller.sources.mybmw.regions import CODES
 from poller.sources.mybmw.settings import MyBmwSettings
 from poller.sources.mybmw.source import MyBmwSource, account_key
 from poller.sources.mybmw.tokens import TokenFile, Tokens
-from poller.vehicle.answer import Answer
-from poller.vehicle.command import GOOD, Order, Outcome
-
-#: Seconds until BMW knows what an order has changed.
-_SETTLES: Final = 7.0
-#: What the account's source is called, in log lines.
-_NAME: Final = "account"
+from poller.vehicle.command import GOOD, SETTLED_AFTER, Order, Outcome
 
 
 class Region(StrEnum):
@@ -60,30 +54,6 @@ class Region(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> Region | None:
         return cls.__members__.get(str(value).upper())
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """What a new login is to be made of."""
-
-    captcha_token: str | None = field(default=None, repr=False)
-    refresh_token: str | None = field(default=None, repr=False)
-    gcid: str | None = field(default=None, repr=False)
-    session_id: str | None = field(default=None, repr=False)
-    takeover: Path | None = None
-
-    @property
-    def replaces(self) -> bool:
-        """Whether it counts although a login is stored."""
-        return bool(self.refresh_token or self.takeover)
-
-
-@dataclass(slots=True)
-class _Line:
-    """The way to BMW in one event loop, and how many use it now."""
-
-    source: MyBmwSource
-    users: int = 0
 
 
 class Account:
@@ -121,12 +91,13 @@ class Account:
         self._settings = _settings(
             type="mybmw", username=username, password=password, region=str(region).lower(), base_url=base_url
         )
-        self._given = _Given(captcha_token=captcha_token)
         self._clock = clock or SystemClock()
         self._zone = timezone or datetime.now().astimezone().tzinfo or UTC
         self._directory = Path(directory) if directory is not None else _own_folder(self)
-        self._memory = _Memory()
-        self._lines: dict[asyncio.AbstractEventLoop, _Line] = {}
+        context = SourceContext(self._clock, BriefMemory(), self._directory, self._directory, self._zone)
+        self._lines = Lines(self._settings, context, Given(captcha_token=captcha_token))
+        #: VIN, in upper case → who is ordering.
+        self._ordering: dict[str, object] = {}
         self.observer_position = observer_position
         self.vehicles = []
         self.failures = {}
@@ -160,11 +131,11 @@ class Account:
 
         `gcid` is needed in China; a session id counts for two weeks.
         """
-        self._given = _Given(refresh_token=refresh_token, gcid=gcid, session_id=session_id)
+        self._lines.given = Given(refresh_token=refresh_token, gcid=gcid, session_id=session_id)
 
     def take_over(self, store: Path | str) -> None:
         """As `set_refresh_token`, from the library's ``.bimmer_connected.json``, session included."""
-        self._given = _Given(takeover=Path(store))
+        self._lines.given = Given(takeover=Path(store))
 
     def set_observer_position(self, latitude: float, longitude: float) -> None:
         """Where you are, in degrees: old cars tell the vehicle finder theirs only near by."""
@@ -179,7 +150,7 @@ class Account:
 
         One that fails keeps its last state, and `failures` says why; raises if all fail.
         """
-        async with self._line() as source:
+        async with self._lines.line() as source:
             targets = await source.targets()
             self.failures = {}
             for target in targets:
@@ -195,16 +166,20 @@ class Account:
 
     async def get_vehicle_state(self, vin: str) -> None:
         """Ask how one vehicle stands. Raises MalformedAnswer too."""
-        async with self._line() as source:
+        async with self._lines.line() as source:
             await self._ask(source, Target(vin))
 
     async def execute(self, order: Order) -> Outcome:
-        """Tell a vehicle; see `RemoteServices`, which makes the orders, for what it raises."""
+        """Tell a vehicle; see `RemoteServices`, which makes the orders, for what it raises.
+
+        A second order to the same vehicle is refused while one is under way, in another thread too.
+        """
         if order.service == "vehicle_finder" and (observer := self.observer_position) is not None:
             place = {"observer_latitude": observer.latitude, "observer_longitude": observer.longitude}
             order = replace(order, arguments={**place, **order.arguments})
-        async with self._line() as source:
-            outcome = await source.execute(order)
+        async with self._lines.line() as source:
+            with self._alone(order.vin):
+                outcome = await source.execute(order)
             if outcome.stale:
                 await self._look_again(source, Target(order.vin))
         if outcome.state not in GOOD:
@@ -213,7 +188,7 @@ class Account:
 
     async def picture(self, vin: str, view: str) -> bytes:
         """PNG of a vehicle; `view` in lower case, as ``frontside``. Raises CommandRefused without one."""
-        async with self._line() as source:
+        async with self._lines.line() as source:
             pictures = await source.pictures(vin, (view,))
         if view not in pictures:
             raise CommandRefused("BMW has no picture of this vehicle from there")
@@ -221,12 +196,12 @@ class Account:
 
     async def close(self) -> None:
         """Let go of the connection that ``async with`` keeps; the account can be used again."""
-        line = self._lines.get(asyncio.get_running_loop())
+        line = self._lines.held.get(asyncio.get_running_loop())
         if line is not None:
-            await self._hang_up(line)
+            await self._lines.hang_up(line)
 
     async def __aenter__(self) -> Self:
-        self._enter().users += 1
+        self._lines.enter().users += 1
         return self
 
     async def __aexit__(
@@ -234,54 +209,19 @@ class Account:
     ) -> None:
         await self.close()
 
-    def _enter(self) -> _Line:
-        """The running loop's line; no loop ever touches another's."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._lines:
-            context = SourceContext(self._clock, self._memory, self._directory, self._directory, self._zone)
-            self._lines[loop] = _Line(MyBmwSource(_NAME, self._settings, context))
-        return self._lines[loop]
-
-    @asynccontextmanager
-    async def _line(self) -> AsyncIterator[MyBmwSource]:
-        """The source, open and logged in; whoever leaves last closes it."""
-        line = self._enter()
-        line.users += 1
-        try:
-            await line.source.open()
-            await self._log_in(line.source)
-            yield line.source
-        except LoginRequired as error:
-            error.hint = _how_to_log_in(line.source.captcha_page)
-            error.add_note(error.hint)
-            raise
-        finally:
-            line.users -= 1
-            if not line.users:
-                await self._hang_up(line)
-
-    async def _hang_up(self, line: _Line) -> None:
-        loop = asyncio.get_running_loop()
-        if self._lines.get(loop) is line:
-            del self._lines[loop]
-        await line.source.close()
-
-    async def _log_in(self, source: MyBmwSource) -> None:
-        given = self._given
-        if source.login_state().version and not given.replaces:
-            return
-        try:
-            await source.login(
-                captcha_token=given.captcha_token,
-                refresh_token=given.refresh_token,
-                gcid=given.gcid,
-                session_id=given.session_id,
-                takeover=given.takeover,
+    @contextmanager
+    def _alone(self, vin: str) -> Iterator[None]:
+        me = object()
+        # One step, which no other thread can come between.
+        if self._ordering.setdefault(vin.upper(), me) is not me:
+            raise CommandRefused(
+                "another order to this vehicle is under way; this one was not sent",
+                hint="it ends within four minutes: wait for it, then order again",
             )
-        except LoginRequired:
-            self._given = _Given()  # BMW saw it: it is spent
-            raise
-        self._given = _Given()
+        try:
+            yield
+        finally:
+            del self._ordering[vin.upper()]
 
     async def _ask(self, source: MyBmwSource, target: Target) -> None:
         answer = await source.fetch(target)
@@ -294,7 +234,7 @@ class Account:
 
     async def _look_again(self, source: MyBmwSource, target: Target) -> None:
         """The order is done, whatever becomes of this."""
-        await self._clock.sleep(_SETTLES)
+        await self._clock.sleep(SETTLED_AFTER)
         try:
             await self._ask(source, target)
         except SourceError as error:
@@ -304,22 +244,6 @@ class Account:
         return TokenFile(self._directory, account_key(self._settings)).read()
 
 
-class _Memory:
-    """The account's lists and profiles, for as long as it lives."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, dict[str, Any]] = {}
-
-    async def recall(self, key: str) -> dict[str, Any] | None:
-        return self._values.get(key)
-
-    async def remember(self, key: str, value: Mapping[str, Any]) -> None:
-        self._values[key] = dict(value)
-
-    async def keep(self, _answer: Answer, key: str, value: Mapping[str, Any]) -> None:
-        await self.remember(key, value)
-
-
 def _settings(**given: Any) -> MyBmwSettings:
     try:
         return MyBmwSettings.model_validate(given)
@@ -327,13 +251,6 @@ def _settings(**given: Any) -> MyBmwSettings:
         # Its own text would print the password.
         problems = error.errors(include_input=False, include_url=False)
         raise ConfigError([f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems]) from None
-
-
-def _how_to_log_in(captcha_page: str | None) -> str:
-    first = "give the password"
-    if captcha_page is not None:
-        first += f" and, within minutes, the captcha_token that {captcha_page} gives; each counts once"
-    return f"{first}; or use set_refresh_token or take_over"
 
 
 def _own_folder(account: Account) -> Path:

@@ -15,9 +15,7 @@ from poller.sources.mybmw.finder import Found, found_in
 from poller.sources.mybmw.parse import whole
 from poller.vehicle.answer import Answer
 from poller.vehicle.display import Units
-from poller.vehicle.records import dumps
-
-Json = dict[str, Any]
+from poller.vehicle.records import Json, dumps
 
 #: Capabilities of which one must be true for the library to ask for charging settings.
 _CHARGING: Final = ("isChargingPlanSupported", "isChargingSettingsEnabled")

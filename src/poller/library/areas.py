@@ -43,8 +43,8 @@ from poller.library.words import (
     LockState,
     ValueWithUnit,
 )
-from poller.sources.mybmw.china import to_wgs84
 from poller.sources.mybmw.finder import Found
+from poller.sources.mybmw.gcj02 import to_wgs84
 
 Area = TypeVar("Area")
 

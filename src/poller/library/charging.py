@@ -22,7 +22,9 @@ def charging_profile(said: Heard) -> ChargingProfile | None:
     return ChargingProfile(
         is_pre_entry_climatization_enabled=bool(profile.get("climatisationOn", False)),
         timer_type=TimerTypes(profile.get("chargingControlType", "")),
-        departure_times=[DepartureTimer(_object(timer)) for timer in profile.get("departureTimes", ())],
+        departure_times=[
+            DepartureTimer(_required_object(timer)) for timer in profile.get("departureTimes", ())
+        ],
         preferred_charging_window=window,
         charging_preferences=ChargingPreferences(profile.get("chargingPreference", "")),
         charging_mode=ChargingMode(profile.get("chargingMode", "")),
@@ -45,7 +47,7 @@ def waiting_until(said: Heard) -> datetime | None:
     return start if start >= now else start + timedelta(days=1)
 
 
-def _object(value: Any) -> dict[str, Any]:
+def _required_object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError("not an object")
     return value

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from poller.library.vehicle import Vehicle
 from poller.library.words import ValueWithUnit
-
-Json = dict[str, Any]
+from poller.vehicle.records import Json
 
 #: They come first, in this order; the vehicle's other attributes follow by the alphabet.
 AREAS: Final = (

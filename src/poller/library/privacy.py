@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from poller.runtime.redact import PERSONAL_KEYS
+from poller.runtime.redact import PERSONAL_KEYS, plain
 from poller.vehicle.privacy import Rendering
+from poller.vehicle.records import Json
 
-Json = dict[str, Any]
-
+#: Names as `plain` spells them.
 #: Where the car is, wherever it stands: in ``vehicle_location``, and in BMW's own objects below ``data``.
 _COORDINATES: Final = frozenset({"latitude", "longitude", "lat", "lon", "lng"})
-_PLACES: Final = frozenset({"location", "remote_service_position", "coordinates", "position"})
+_PLACES: Final = frozenset({"location", "remoteserviceposition", "coordinates", "position"})
 #: Words that tell the place more closely than a rounded position.
-_ADDRESSES: Final = (PERSONAL_KEYS - _COORDINATES - {"heading"}) | {"formattedaddress", "subtitle"}
+_ADDRESSES: Final = PERSONAL_KEYS - _COORDINATES - {"heading"}
 
 
 def shown(vehicle: Json, vin: str, rendering: Rendering) -> Json:
@@ -37,7 +37,7 @@ _Vin = tuple[re.Pattern[str], str]
 
 def _walk(value: Any, rendering: Rendering, vin: _Vin | None) -> Any:
     if isinstance(value, dict):
-        return {_spelt(key, vin): _member(key.lower(), item, rendering, vin) for key, item in value.items()}
+        return {_spelt(key, vin): _member(plain(key), item, rendering, vin) for key, item in value.items()}
     if isinstance(value, list):
         return [_walk(item, rendering, vin) for item in value]
     return _spelt(value, vin) if isinstance(value, str) else value

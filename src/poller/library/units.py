@@ -7,8 +7,7 @@ from typing import Any
 
 from poller.sources.library_json import DISTANCES, KM_PER_MILE, LITERS_PER_GALLON
 from poller.vehicle.display import Units
-
-Json = dict[str, Any]
+from poller.vehicle.records import Json
 
 
 def length(units: Units) -> str:

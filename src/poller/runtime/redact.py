@@ -92,7 +92,7 @@ _FACTS: Final = frozenset(
 )  # fmt: skip
 _HIDDEN: Final = {name: what for what, names in EVERYWHERE.items() for name in names.split()}
 _KNOWN: Final = {name: what for what, names in IN_ANSWERS.items() for name in names.split()} | _HIDDEN
-#: Names that tell who or where; compared in lower case.
+#: Names that tell who or where, as `plain` spells them.
 PERSONAL_KEYS: Final = frozenset(
     name for name, what in _HIDDEN.items() if what not in ("secret", "id", "name", "email")
 )

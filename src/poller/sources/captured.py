@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from poller.errors import MalformedAnswer
 from poller.runtime.redact import MASK, redact
@@ -18,7 +19,7 @@ from poller.sources.fingerprint import CARDATA, read_name
 from poller.sources.library_json import Json, bodies_of, own_time, read_time, read_vehicles, vin_of
 
 #: Bytes, uncompressed; a dump of ten cars is some 200 kB.
-_MAX_FILE = 64 * 2**20
+_MAX_FILE: Final = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def read(
     try:
         if capture.vin is not None:
             return [_fingerprint(capture, capture.vin, otherwise)]
-        vehicles = read_vehicles(_content(capture.files["dump"]))
+        vehicles = read_vehicles(content(capture.files["dump"]))
     except MalformedAnswer as error:
         raise named(capture, error) from error
     found: list[Found | MalformedAnswer] = []
@@ -108,7 +109,7 @@ def _capture(folder: Path, files: Mapping[str, Path], main: Path, vin: str | Non
 
 
 def _fingerprint(capture: Capture, vin: str, otherwise: datetime | None) -> Found:
-    bodies = {what: _content(path) for what, path in capture.files.items()}
+    bodies = {what: content(path) for what, path in capture.files.items()}
     if CARDATA in bodies:
         return Found(vin, _last_heard(bodies[CARDATA]) or _required(otherwise), bodies)
     state = next(iter(read_vehicles(bodies["state"])), {})
@@ -146,15 +147,16 @@ def _required(moment: datetime | None) -> datetime:
     return moment
 
 
-def _content(path: Path) -> bytes:
+def content(path: Path) -> bytes:
+    """What is in a file, unpacked if it is called ``.gz``. Raises MalformedAnswer, OSError."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content = file.read(_MAX_FILE + 1)
+            data = file.read(_MAX_FILE + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise MalformedAnswer("it is not whole: gzip cannot read it") from error
-    if len(content) > _MAX_FILE:
+    if len(data) > _MAX_FILE:
         raise MalformedAnswer(f"it is larger than {_MAX_FILE} bytes")
-    return content
+    return data
 
 
 def named(capture: Capture, error: MalformedAnswer) -> MalformedAnswer:

@@ -220,6 +220,11 @@ def test_many_cars_have_names_of_their_own() -> None:
     assert {len(name) for name in names} == {17}
 
 
+def test_a_vin_with_an_odd_letter_is_hidden_too() -> None:
+    """The sign of Kelvin is a K in any case, and not one in upper case."""
+    assert told({"note": VIN.replace("K", "\u212a")}) == {"note": "some_token"}
+
+
 def test_a_vin_that_is_none_is_hidden_too() -> None:
     assert told({"vin": "Ü-1"}) == {"vin": "X-10FINGERPRINT02".replace("-", "X")}
 

@@ -59,6 +59,15 @@ def test_rounded_is_rounded_everywhere_and_tells_no_address() -> None:
     assert result["vin"] == VIN
 
 
+def test_a_name_counts_however_it_is_spelt() -> None:
+    place = {"Formatted_Address": "Nowhere Lane 4711", "street-name": "Nowhere", "postal_code": "4711"}
+    keys = {"data": {"places": [place]}, "remoteServicePosition": PLACE}
+    assert shown(keys, VIN, Rendering({}, location="none")) == {
+        "data": {"places": [dict.fromkeys(place)]},
+        "remoteServicePosition": None,
+    }
+
+
 def test_none_is_nowhere() -> None:
     result, text = seen(location="none")
     assert [word for word in (*EXACT, "48.1", "11.6", "181") if word in text] == []

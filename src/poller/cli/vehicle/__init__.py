@@ -5,10 +5,10 @@ from __future__ import annotations
 import typer
 
 from poller.cli.vehicle import call, charging, fingerprint, image, places, simple, status
-from poller.cli.vehicle.addressed import Words
+from poller.cli.vehicle.words import Coordinates, ManyWords, VehicleCommand
 
 app = typer.Typer(
-    help="What bimmerconnected's command line does, by its names: look at a car, and tell it what to do.",
+    help="Look at a car, tell it what to do, as bimmerconnected did.",
     no_args_is_help=True,
 )
 
@@ -18,18 +18,18 @@ def _root() -> None:
     pass
 
 
-app.command()(status.status)
-app.command()(fingerprint.fingerprint)
-app.command()(simple.lightflash)
-app.command()(simple.horn)
-app.command(cls=Words, context_settings=places.NEGATIVE_NUMBERS)(places.vehiclefinder)
-app.command()(simple.lock)
-app.command()(simple.unlock)
-app.command(cls=Words)(simple.climate)
-app.command(cls=Words)(charging.charge)
-app.command()(charging.chargingsettings)
-app.command()(charging.chargingprofile)
-app.command()(image.image)
-app.command(cls=Words, context_settings=places.NEGATIVE_NUMBERS)(places.sendpoi)
-app.command("sendpoi_from_address", cls=places.ManyWords)(places.sendpoi_from_address)
-app.command(cls=Words)(call.call)
+app.command(cls=VehicleCommand)(status.status)
+app.command(cls=VehicleCommand)(fingerprint.fingerprint)
+app.command(cls=VehicleCommand)(simple.lightflash)
+app.command(cls=VehicleCommand)(simple.horn)
+app.command(cls=Coordinates)(places.vehiclefinder)
+app.command(cls=VehicleCommand)(simple.lock)
+app.command(cls=VehicleCommand)(simple.unlock)
+app.command(cls=VehicleCommand)(simple.climate)
+app.command(cls=VehicleCommand)(charging.charge)
+app.command(cls=VehicleCommand)(charging.chargingsettings)
+app.command(cls=VehicleCommand)(charging.chargingprofile)
+app.command(cls=VehicleCommand)(image.image)
+app.command(cls=Coordinates)(places.sendpoi)
+app.command("sendpoi_from_address", cls=ManyWords)(places.sendpoi_from_address)
+app.command(cls=VehicleCommand)(call.call)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from poller.cli import options
-from poller.cli.speaking import reach
+from poller.cli.speaking import door, reach
 from poller.errors import ConfigError
 
 Vehicle = Annotated[
@@ -32,16 +30,6 @@ Account = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 Json = Annotated[bool, typer.Option("--json", "-j", help="Print a JSON object.")]
-#: How upstream shows a list of words.
-_LISTED: Final = re.compile(r"^[\[{](.*)[\]}]\.\.\.$")
-
-
-class Words(TyperCommand):
-    """Shows its words as they are typed: upstream puts them all into one more pair of brackets."""
-
-    def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # typer.Context is click's
-        """As upstream, without those."""
-        return [_LISTED.sub(r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +51,23 @@ class Addressed:
         data_dir: Path | None,
     ) -> Addressed:
         """Raises ConfigError where VIN and --vin are two."""
-        if vehicle and vin and vehicle.casefold() != vin.casefold():
-            raise ConfigError([f"two vehicles: {vehicle} and --vin {vin}"], hint="name one")
-        return cls(vehicle or vin, source, config, data_dir)
+        return cls(the_one(vehicle, vin), source, config, data_dir)
+
+    def has_daemon(self) -> bool:
+        """Whether a daemon does what is asked. Raises PollerError if there is nobody to ask."""
+        return isinstance(door(self.config, options.overrides(self.data_dir)), Path)
 
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Run one of `poller.commands.TABLE` for this vehicle. Raises PollerError."""
         whom: Mapping[str, Any] = {"vehicle": self.vehicle, "source": self.source}
         return reach(self.config, options.overrides(self.data_dir), command, {**whom, **arguments})
+
+
+def the_one(vehicle: str | None, vin: str | None) -> str | None:
+    """What was typed as a word or behind --vin. Raises ConfigError if these are two."""
+    if vehicle and vin and vehicle.casefold() != vin.casefold():
+        raise ConfigError([f"two vehicles: {vehicle} and --vin {vin}"], hint="name one")
+    return vehicle or vin
 
 
 def with_vehicle(words: Sequence[str], count: int, wanted: str) -> tuple[str | None, list[str]]:

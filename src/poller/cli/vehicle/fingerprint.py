@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from poller.cli import options
+from poller.cli.new_file import new_file
 from poller.cli.speaking import load_and_log, reach
 from poller.errors import ConfigError, PollerError
 
@@ -91,16 +92,14 @@ def _of_past(
     config: Path | None, overrides: Mapping[str, str], moment: datetime, folder: Path
 ) -> tuple[int, str]:
     """Too much for one answer of the daemon: read beside it, as `poller export` does."""
-    from poller.fingerprint.anonymous import Anonymiser
-    from poller.fingerprint.bundle import Bundle
-    from poller.fingerprint.from_journal import since, told_by
+    from poller.fingerprint.from_journal import bundle_hiding, since
     from poller.fingerprint.readme import summary
     from poller.journal.past import Past
 
     settings = load_and_log(config, overrides).settings
     past = Past(settings.data_dir / "journal.db")
     vins = {*past.vins(), *settings.names}
-    made = Bundle(Anonymiser(vins, told_by(settings.sources.values())))
+    made = bundle_hiding(vins, settings.sources.values())
     count = _write(folder, made.written(lambda: since(past, moment)))
     if past.unreadable:  # it was read twice
         print(f"poller: {past.unreadable // 2} answers are damaged and could not be read", file=sys.stderr)
@@ -117,13 +116,9 @@ def _write(folder: Path, files: Files) -> int:
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 folder.mkdir(mode=0o700)
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(path, "x", encoding="utf-8", opener=_private) as file:
+            with new_file(path) as file:
                 file.write(text)
             count += 1
     except OSError as error:
         raise PollerError(f"{error.filename} cannot be written: {error.strerror}") from error
     return count
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

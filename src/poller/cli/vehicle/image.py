@@ -26,7 +26,7 @@ def image(
     vehicle: addressed.Vehicle = None,
     directory: Annotated[
         Path,
-        typer.Option("--directory", help="Where the files go.", metavar="DIR", exists=True, file_okay=False),
+        typer.Option("--directory", "-o", help="Where the files go; made if need be.", metavar="DIR"),
     ] = Path(),
     vin: addressed.Vin = None,
     source: addressed.Account = None,
@@ -38,13 +38,19 @@ def image(
 
     A file that is there is replaced.
     """
+    if directory.exists() and not directory.is_dir():
+        raise typer.BadParameter(f"--directory: {directory} is no folder")
     whom = Addressed.of(vehicle, vin, source, config, data_dir)
-    pictures = whom.ask("vehicle-pictures", views=list(VIEWS))["pictures"]
+    report = whom.ask("vehicle-pictures", views=list(VIEWS))
+    pictures = report["pictures"]
     written = [str(_write(directory / f"{view}.png", pictures[view])) for view in VIEWS if view in pictures]
     if as_json:
         typer.echo(json.dumps({"files": written}))
-    else:
+    elif written:
         typer.echo("\n".join(written))
+        count = "1 file" if len(written) == 1 else f"{len(written)} files"
+        place = "this folder" if directory == Path() else directory
+        typer.echo(f"Pictures of {report['title']} written to {place}: {count}.")
     missing = [view for view in VIEWS if view not in pictures]
     if missing:
         print(f"poller: the maker has no picture of {', '.join(missing)}", file=sys.stderr)
@@ -53,6 +59,7 @@ def image(
 
 def _write(path: Path, picture: str) -> Path:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, base64.b64decode(picture), _MODE)
     except OSError as error:
         raise PollerError(f"{path} cannot be written: {error.strerror}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import termios
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,9 @@ _DONE: Final[Mapping[Service, str]] = {
     "call": "the call was made",
 }
 
+#: Arguments that errors name and options are called after.
+_NAMES: Final = re.compile(r"\b(target_soc|ac_limit|charging_mode|precondition_climate)\b")
+
 
 def given(**arguments: Any) -> dict[str, Any]:
     """Those that the owner gave: the others are None."""
@@ -52,36 +56,43 @@ def send(
 
     With a `consequence`, which says what will happen, a person is asked first unless `yes`.
     """
+    confirmed: Addressed | None = whom
     if consequence is not None and not yes:
         confirmed = _confirmed(whom, consequence)
-        if confirmed is None:
-            print("Nothing was sent.", file=sys.stderr)
-            return 1
-        whom = confirmed
+    if confirmed is None:
+        print("Nothing was sent.", file=sys.stderr)
+        return 1
     if sys.stderr.isatty():
         print("The car has four minutes to answer.", file=sys.stderr)
-    report = _carried_out(whom, service, arguments or {})
+    report = _carried_out(confirmed, service, arguments or {})
     if as_json:
         found = {key: value for key, value in (report["found"] or {}).items() if value is not None}
         typer.echo(json.dumps({**report["record"], **({"found": found} if found else {})}))
-    _tell(report, service, quiet=as_json)
+    whose = report["title"] if whom.source is None else f"{report['title']}, account {report['source']}"
+    _tell(report, whose, service, quiet=as_json)
     if report["stale"]:
-        _reread(replace(whom, source=report["source"]))
+        _reread(replace(confirmed, source=report["source"]))
     return int(report["exit_code"])
 
 
 def _confirmed(whom: Addressed, consequence: str) -> Addressed | None:
     """Exactly the vehicle and account that a person was shown and agreed to; None: they did not."""
     if not sys.stdin.isatty():
+        whom.has_daemon()  # or a configuration; that there is neither must be mended first
         raise ConfigError(
             ["this moves, sounds or opens something, and nobody is here to ask"],
             hint="add --yes to have it done",
         )
-    chosen = whom.ask("vehicle-choose")
-    print(f"VIN {chosen['vin']}: {_whose(chosen)}.\n{consequence}", file=sys.stderr)
-    with suppress(OSError):  # what is not a real terminal has no keys
-        termios.tcflush(sys.stdin, termios.TCIFLUSH)  # a key hit before the question is no answer to it
-    if not typer.confirm("Go on?", err=True):
+    try:
+        chosen = whom.ask("vehicle-choose")
+        print(f"VIN {chosen['vin']}: {_whose(chosen)}.\n{consequence}", file=sys.stderr)
+        with suppress(OSError):  # what is not a real terminal has no keys
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)  # a key hit before the question is no answer to it
+        agreed = typer.confirm("Go on?", err=True)
+    except (KeyboardInterrupt, typer.Abort):  # Ctrl-C before the question; that, or Ctrl-D, at it
+        print(file=sys.stderr)
+        agreed = False
+    if not agreed:
         return None
     return replace(whom, vehicle=chosen["vin"], source=chosen["source"])
 
@@ -94,7 +105,10 @@ def _carried_out(whom: Addressed, service: Service, arguments: Mapping[str, Any]
     except CutOff as error:
         raise _unknown(error.message) from error
     except KeyboardInterrupt as error:
-        raise _unknown("no longer waited for", "; a running poller goes on, and journals the end") from error
+        more = ""
+        with suppress(PollerError):  # the configuration may be another by now
+            more = "; the running poller goes on, and journals the end" if whom.has_daemon() else ""
+        raise _unknown("no longer waited for", more) from error
 
 
 def _unknown(why: str, more: str = "") -> PollerError:
@@ -102,10 +116,9 @@ def _unknown(why: str, more: str = "") -> PollerError:
     return PollerError(f"{why}: nobody knows whether the car was told", hint=hint)
 
 
-def _tell(report: Mapping[str, Any], service: Service, *, quiet: bool) -> None:
+def _tell(report: Mapping[str, Any], whose: str, service: Service, *, quiet: bool) -> None:
     """For people: what came of it, to stdout if it is good; `quiet`: only what is not."""
-    state, reason = report["record"]["state"], report["record"].get("reason", "")
-    whose = _whose(report)
+    state, reason = report["record"]["state"], _clause(report["record"].get("reason", ""))
     if report["exit_code"]:
         print(f"poller: {whose}: {reason or state}", file=sys.stderr)
         if report["hint"]:
@@ -117,6 +130,12 @@ def _tell(report: Mapping[str, Any], service: Service, *, quiet: bool) -> None:
             typer.echo(f"  {line}")
     if report["unkept"]:
         print(f"poller: the end of this order is not in the journal: {report['unkept']}", file=sys.stderr)
+
+
+def _clause(reason: str) -> str:
+    """A sentence as it goes on after a colon, which names options as they are typed."""
+    words = _NAMES.sub(lambda name: "--" + name[0].replace("_", "-"), reason)
+    return words[:1].lower() + words[1:] if words[1:2].islower() else words
 
 
 def _whose(chosen: Mapping[str, Any]) -> str:
@@ -134,9 +153,13 @@ def _found(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _reread(whom: Addressed) -> None:
     """Have the car asked how it stands now; that this fails takes nothing from the order."""
+    if sys.stderr.isatty():
+        print("Asking the car how it stands now …", file=sys.stderr)
     try:
         report = whom.ask("vehicle-reread")
     except PollerError as error:
         report = {"error": error.message}
+    except KeyboardInterrupt:
+        report = {"error": "no longer waited for"}
     if report.get("error"):
         print(f"poller: the car was not asked anew: {report['error']}", file=sys.stderr)

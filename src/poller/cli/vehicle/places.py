@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from poller.cli import options
 from poller.cli.vehicle import addressed
 from poller.cli.vehicle.addressed import Addressed, with_vehicle
 from poller.cli.vehicle.ordering import given, send
-
-#: A latitude may be negative, and is no option then.
-NEGATIVE_NUMBERS: Final = {"ignore_unknown_options": True}
-_ADDRESS: Final = ("-a", "--address")
-
-
-class ManyWords(TyperCommand):
-    """Takes all words that follow ``-a`` as its value, up to the next option, as argparse does."""
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer.Context is click's
-        """As upstream, of folded arguments."""
-        return super().parse_args(ctx, list(_folded(args)))
 
 
 def vehiclefinder(
@@ -44,6 +31,7 @@ def vehiclefinder(
     in degrees: cars before mid-2014 answer only from nearby. Without them it is where the car last was.
     """
     given = words or []
+    _require_longitude(given)
     vehicle, place = with_vehicle(
         given, 2 if len(given) > 1 else 0, "a VIN, latitude and longitude, or all three"
     )
@@ -73,6 +61,7 @@ def sendpoi(
 
     The car may be left out, or named in any way that `lightflash` knows. LAT and LNG are degrees.
     """
+    _require_longitude(words)
     vehicle, place = with_vehicle(words, 2, "latitude and longitude, and before them a VIN if need be")
     latitude, longitude = _degrees(place)
     arguments = given(
@@ -116,21 +105,19 @@ def sendpoi_from_address(
     return send(whom, "send_poi", given(address=address, name=name), as_json=as_json)
 
 
-def _folded(args: Sequence[str]) -> Iterator[str]:
-    words = iter(args)
-    for word in words:
-        if word not in _ADDRESS:
-            yield word
-            continue
-        address: list[str] = []
-        after: list[str] = []
-        for follower in words:
-            if follower.startswith("-"):
-                after.append(follower)
-                break
-            address.append(follower)
-        yield f"--address={' '.join(address)}"
-        yield from after
+def _require_longitude(words: Sequence[str]) -> None:
+    """Raises BadParameter if a latitude ends the words. A number without a point may be the end of a VIN."""
+    latitudes = [_is_number(word) for word in words]
+    if latitudes == [False, True] or (latitudes == [True] and "." in words[0]):
+        raise typer.BadParameter(f"the longitude is missing: expected LAT LNG, not only {words[-1].strip()}")
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _degrees(words: Sequence[str]) -> list[float]:
@@ -147,5 +134,5 @@ def _number(word: str, what: str, most: float) -> float:
     except ValueError:
         number = float("nan")
     if not -most <= number <= most:
-        raise typer.BadParameter(f"{word!r} is no {what}: degrees from {-most:g} to {most:g}")
+        raise typer.BadParameter(f"{word.strip()!r} is no {what}: degrees from {-most:g} to {most:g}")
     return number

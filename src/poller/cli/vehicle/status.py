@@ -14,6 +14,8 @@ import typer
 
 from poller.cli import options
 from poller.cli.speaking import reach
+from poller.cli.vehicle import addressed
+from poller.cli.vehicle.addressed import the_one
 from poller.errors import ConfigError
 from poller.vehicle.display import Display, ago
 from poller.vehicle.naming import goes_by
@@ -24,10 +26,15 @@ from poller.vehicle.snapshot import Reading, Snapshot, merge
 
 def status(
     *,
-    wanted: Annotated[
+    vehicle: Annotated[
         str | None,
-        typer.Option("--vin", "-v", help="Only this one: VIN in any case, last seven, name.", metavar="VIN"),
+        typer.Argument(
+            help="Only this one: VIN in any case, its last seven, our name or the model.",
+            metavar="VIN",
+            show_default=False,
+        ),
     ] = None,
+    vin: addressed.Vin = None,
     as_json: Annotated[
         bool, typer.Option("--json", "-j", help="Print JSON: records, or as --format says.")
     ] = False,
@@ -54,7 +61,7 @@ def status(
     ] = None,
     units: Annotated[
         Literal["metric", "imperial", "uk"] | None,
-        typer.Option(help="Default: as [display] says; metric with --answers."),
+        typer.Option(help="Of table and --format; default: as [display] says; metric with --answers."),
     ] = None,
     config: options.Config = None,
     data_dir: options.DataDir = None,
@@ -63,6 +70,7 @@ def status(
 
     The running poller asks; `poller once` does it now.
     """
+    wanted = the_one(vehicle, vin)
     if answers is not None:
         from poller.cli.captures import report_on
 
@@ -107,13 +115,19 @@ def _chosen(vehicles: Sequence[Json], wanted: str) -> list[Json]:
 
 
 def _called(vehicles: Sequence[Json]) -> str:
-    return ", ".join(sorted({vehicle["vehicle"] for vehicle in vehicles}))
+    """Their names and models, for people."""
+    models = {vehicle["vehicle"]: "" for vehicle in vehicles}
+    models |= {vehicle["vehicle"]: f" ({model})" for vehicle in vehicles if (model := _model(vehicle))}
+    return ", ".join(sorted(f"{name}{model}" for name, model in models.items()))
+
+
+def _model(vehicle: Json) -> str:
+    return str(vehicle["record"]["readings"].get("model", ""))
 
 
 def _goes_by(wanted: str, vehicle: Json) -> bool:
-    record = vehicle["record"]
-    model = str(record["readings"].get("model", ""))
-    return goes_by(wanted, vin=record["vin"], slug=vehicle["vehicle"], model=model)
+    vin = vehicle["record"]["vin"]
+    return goes_by(wanted, vin=vin, slug=vehicle["vehicle"], model=_model(vehicle))
 
 
 def _newest(vehicles: Sequence[Json]) -> list[Json]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Final
 
-from poller.sources.mybmw.china import to_wgs84
+from poller.sources.mybmw.gcj02 import to_wgs84
 from poller.sources.texts import clean, dimension, moment
 
 Convert = Callable[..., object]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from poller.errors import CommandRefused
 from poller.sources.mybmw.remote.car import Car
 from poller.vehicle.command import Service
 
@@ -57,6 +58,14 @@ _CHARGING_COMMANDS: Final[Mapping[Service, str]] = {"charge_start": "START", "ch
 #: What the parts of the charging settings need.
 TARGET: Final = "isChargingTargetSocEnabled"
 AC_LIMIT: Final = "isChargingPowerLimitEnabled"
+
+
+def not_told(reason: str) -> CommandRefused:
+    """What is raised for what a car does not do: `reason` is a clause."""
+    return CommandRefused(
+        f"this car was not told: {reason}",
+        hint="look whether BMW's own app offers it, and whether the service is booked",
+    )
 
 
 def lack(service: Service, car: Car) -> str:

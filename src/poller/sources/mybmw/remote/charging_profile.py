@@ -107,6 +107,6 @@ def _word(present: Json, name: str) -> str:
 
 def _unreadable(name: str) -> CommandRefused:
     return CommandRefused(
-        f"the car's present charging profile was not understood ({name}), and would be lost",
+        f"this car was not told: its present charging profile was not understood ({name}), and would be lost",
         hint="change it in BMW's own app",
     )

@@ -17,7 +17,7 @@ from poller.sources.mybmw.garage import Garage
 from poller.sources.mybmw.remote.arguments import Arguments
 from poller.sources.mybmw.remote.call import GenericCall
 from poller.sources.mybmw.remote.car import Car, Json, read_car
-from poller.sources.mybmw.remote.catalogue import AC_LIMIT, TRIGGERS, Trigger, idle, lack
+from poller.sources.mybmw.remote.catalogue import AC_LIMIT, TRIGGERS, Trigger, idle, lack, not_told
 from poller.sources.mybmw.remote.charging_profile import ChargingProfile
 from poller.sources.mybmw.remote.charging_settings import ChargingSettings
 from poller.sources.mybmw.remote.events import Events
@@ -70,10 +70,7 @@ class RemoteServices:
         wish = _read(order)
         car = await self._car(order.vin)
         if reason := lack(order.service, car):
-            raise CommandRefused(
-                f"this car was not told: {reason}",
-                hint="look whether BMW's own app offers it, and whether the service is booked",
-            )
+            raise not_told(reason)
         if reason := idle(order.service, car):
             return Outcome(CommandState.IGNORED, reason)
         trigger = wish.trigger if isinstance(wish, GenericCall) else TRIGGERS[order.service]
