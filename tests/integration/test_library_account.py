@@ -27,6 +27,7 @@ from poller.errors import (
     SourceUnavailable,
 )
 from poller.library.account import Account, Region
+from poller.library.keys import vehicle_json
 from poller.library.remote_services import PointOfInterest
 from poller.library.words import ChargingMode, VehicleViewDirection
 from poller.simulator import china_login as china
@@ -439,3 +440,11 @@ def test_the_package_says_that_it_has_types() -> None:
     import poller
 
     assert (Path(poller.__file__).parent / "py.typed").is_file()
+
+
+def test_an_accounts_vehicle_is_written_like_its_last_answer_and_shows_who_it_is(car) -> None:
+    """Whoever comes from the library writes ``vehicle_json(vehicle)``; its `repr` has no whole VIN."""
+    assert vehicle_json(car) == vehicle_json(car.last)
+    assert "available_attributes" in vehicle_json(car)
+    assert BEV_VIN[-7:] in repr(car)
+    assert BEV_VIN not in repr(car)

@@ -47,6 +47,9 @@ class AccountVehicle(_Shown):
         """A picture, in PNG. Raises CommandRefused if BMW has none from there, SourceError."""
         return await self.account.picture(self.last.vin, direction.name.lower())
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.last.name or 'unnamed'}, VIN …{self.last.vin[-7:]}>"
+
     def __getattr__(self, name: str) -> Any:
         if name == "last":  # asked for before there is an answer, as copying does
             raise AttributeError(name)

@@ -20,8 +20,11 @@ AREAS: Final = (
 
 
 def vehicle_json(vehicle: Vehicle) -> Json:
-    """All keys of one vehicle; ``data`` only if there is any. BMW's own objects are not copied."""
-    rest = _members(vehicle)
+    """All keys of one vehicle; ``data`` only if there is any. BMW's own objects are not copied.
+
+    An account's vehicle counts as its last answer.
+    """
+    rest = _members(getattr(vehicle, "last", vehicle))
     data = rest.pop("data")
     rest |= rest.pop("capabilities")
     head = {} if data is None else {"data": data}
