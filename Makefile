@@ -27,7 +27,7 @@ demo: $(RUNTIME) ## the daemon against simulated cars; prints the page's address
 	$(BIN)/poller demo $(ARGS)
 
 test: $(DEV) ## all tests, below three minutes on two cores
-	$(BIN)/pytest -q -n 3 --dist worksteal --timeout 150 --session-timeout $(BUDGET) $(ARGS)
+	$(BIN)/pytest -q -n 4 --dist worksteal --timeout 150 --session-timeout $(BUDGET) $(ARGS)
 
 soak: $(DEV) ## the same promises at full size, in random order of faults; SEED=… repeats a run
 	@echo "seed: $(SEED)   (again: make soak SEED=$(SEED))"

@@ -148,6 +148,17 @@ def test_a_folder_without_answers_is_a_usage_error(capsys, tmp_path) -> None:
     assert "holds no captured answers" in capsys.readouterr().err
 
 
+def test_another_file_beside_them_is_passed_over_and_named(capsys, tmp_path) -> None:
+    """Whose dump was cut off must see it; but a folder may hold what is none."""
+    good = next(car for car in OWN if car.name == "plug_in_hybrid")
+    (tmp_path / "dump.json").write_text(json.dumps([good.expected]))
+    (tmp_path / "half.json").write_text('[{"data":')
+    assert run([*LIBRARY_TOO, "--answers", str(tmp_path)]) == 0
+    out = capsys.readouterr()
+    assert len(json.loads(out.out)) == 1
+    assert out.err == "poller: passed over: half.json: it is not JSON\n"
+
+
 def test_one_broken_vehicle_does_not_cost_the_others(capsys, tmp_path) -> None:
     """The library would print nothing at all (mybmw.md section 15, item 7)."""
     good = next(car for car in OWN if car.name == "plug_in_hybrid")

@@ -22,14 +22,15 @@ from poller.vehicle.display import Units
 from poller.vehicle.privacy import Rendering
 from poller.vehicle.records import Json, rfc3339, snapshot_record
 
-#: So many files that cannot be used, where none can.
+#: So many files that hold no answer are named.
 _SHOWN: Final = 3
 
 
 def report_on(folder: Path, *, at: datetime | None, region: Region, units: Units | None) -> Json:
     """As the command `vehicles` reports, read as at a time (None: at each answer's own).
 
-    `problems`: what could not be used. Raises ConfigError if there is nothing in the folder.
+    `problems`: what could not be used; `passed_over`: files that hold no answer, and need not.
+    Raises ConfigError if there is nothing in the folder.
     """
     reader = _Reader(folder, at=at, region=CODES[region], units=units or "metric")
     vehicles = reader.vehicles()
@@ -40,6 +41,7 @@ def report_on(folder: Path, *, at: datetime | None, region: Region, units: Units
         "timezone": str(reader.zone),
         "vehicles": vehicles,
         "problems": reader.problems,
+        "passed_over": reader.first_passed_over(),
     }
 
 
@@ -67,9 +69,14 @@ class _Reader:
         shown = [one for answer in newest.values() for one in self._shown(answer)]
         if not shown and not self.problems:
             hint = "files named as bimmerconnected's fingerprint names them, or dumps of its JSON"
-            first = self._passed_over[:_SHOWN]
-            raise ConfigError([f"{self._folder} holds no captured answers", *first], hint=hint)
+            problems = [f"{self._folder} holds no captured answers", *self.first_passed_over()]
+            raise ConfigError(problems, hint=hint)
         return shown
+
+    def first_passed_over(self) -> list[str]:
+        """The first few, and how many more."""
+        more = len(self._passed_over) - _SHOWN
+        return self._passed_over[:_SHOWN] + ([f"and {more} more"] if more > 0 else [])
 
     def _answers(self) -> Iterator[Answer]:
         try:

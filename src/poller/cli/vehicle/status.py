@@ -79,7 +79,11 @@ def status(
     else:
         _refuse(at=at, region=region)
         arguments = {"format": form, "units": units}
-        report = {"problems": [], **reach(config, options.overrides(data_dir), "vehicles", arguments)}
+        report = {
+            "problems": [],
+            "passed_over": [],
+            **reach(config, options.overrides(data_dir), "vehicles", arguments),
+        }
     vehicles = _chosen(report["vehicles"], wanted) if wanted is not None else report["vehicles"]
     if form is not None:
         shown = [vehicle["library"] for vehicle in _newest(vehicles)]
@@ -90,6 +94,8 @@ def status(
         typer.echo("\n".join(_table(vehicles, report)))
     for problem in report["problems"]:
         print(f"poller: {problem}", file=sys.stderr)
+    for other in report["passed_over"]:
+        print(f"poller: passed over: {other}", file=sys.stderr)
     return int(bool(report["problems"]))
 
 

@@ -53,6 +53,8 @@ def test_what_is_not_set_is_sent_as_null(given, body) -> None:
         {"target_soc": "80"},
         {"target_soc": True},
         {"ac_limit": "16"},
+        {"ac_limit": -5},
+        {"ac_limit": 0},
         {"target_soc": 80, "target": 90},
     ],
     ids=str,
@@ -83,6 +85,8 @@ def test_each_half_of_the_settings_has_a_capability_of_its_own(given, one, detai
     with pytest.raises(CommandRefused) as refused:
         ChargingSettings.read(given).check(one, details)
     assert refused.value.exit_code == 1
+    assert refused.value.message.startswith("this car was not told: its ")
+    assert refused.value.hint
 
 
 # --- charging profile ---------------------------------------------------------------------------
