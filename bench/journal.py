@@ -3,11 +3,9 @@
 Both write the same rows to the same disk with the same durability (WAL, synchronous=FULL), so many
 polls in a transaction: of each poll an answer of one body and its record, of each transaction the
 newest snapshot. Bare: the rows are there, one ``executemany`` a table, nobody waits for an answer.
-Ours: the same polls, encoded already, no more than so many in a transaction; as many again are handed
-in while it is committed, which is what group commit is for, and each gets an answer of its own. The
-writer's thread is woken, finds shelves, recognises duplicates, sees which snapshot is the newest and
-what has changed, counts, commits and wakes the event loop. "In turn": only when all of a transaction
-are answered come the next, so that two threads wait for each other; shown, without a limit.
+Ours: the same polls, encoded already; so many are handed in, each gets an answer of its own, and only
+then come the next. The writer's thread is woken, finds shelves, recognises duplicates, sees which
+snapshot is the newest and what has changed, counts, commits and wakes the event loop.
 
 Encoding itself (JSON, hashes, zlib) is no part of the share, for bare SQLite has nothing to hold
 against it; its cost is shown beside. What the bench itself keeps in memory, thousands of encoded
@@ -24,7 +22,6 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -51,11 +48,10 @@ VIN = "WMW00000000000001"
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Seconds for all entries: encoded, written by the journal, also in turn, and written bare."""
+    """Seconds for all entries: encoded, written by the journal, written bare."""
 
     encoding: float
     ours: float
-    in_turn: float
     bare: float
 
 
@@ -69,17 +65,15 @@ def _measure(batch: int, rounds: int, polls: int) -> Result:
     taken = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as name:
-            _, _, in_turn = asyncio.run(journal(Path(name) / "in-turn", entries, batch, ahead=0))
-            encoded, encoding, ours = asyncio.run(journal(Path(name), entries, batch, ahead=1))
-            taken.append(Round(encoding, ours, in_turn, bare(Path(name), encoded, batch)))
+            encoded, encoding, ours = asyncio.run(journal(Path(name), entries, batch))
+            taken.append(Round(encoding, ours, bare(Path(name), encoded, batch)))
     middle = {
         name: statistics.median(getattr(one, name) for one in taken) / polls * 1e6
-        for name in ("encoding", "ours", "in_turn", "bare")
+        for name in ("encoding", "ours", "bare")
     }
     return Result(
         figure=f"journal append, {batch} at a time",
-        ours=f"{middle['ours']:.0f} µs a poll (in turn {middle['in_turn']:.0f}; "
-        f"and {middle['encoding']:.0f} encoding)",
+        ours=f"{middle['ours']:.0f} µs a poll (and {middle['encoding']:.0f} µs encoding)",
         beside=f"bare executemany {middle['bare']:.0f} µs",
         value=100 * statistics.median(one.bare / one.ours for one in taken),
         limit=70,
@@ -113,30 +107,15 @@ def entry(number: int) -> Entry:
     return Entry(answer=answer, records=(record,))
 
 
-class _Batches(Room):
-    """Room for so many rows in a transaction, however many wait."""
-
-    def __init__(self, path: Path, batch: int) -> None:
-        super().__init__(path, Policy())
-        self._batch = batch
-
-    @property
-    def rows(self) -> int:
-        return self._batch
-
-
 async def journal(
-    folder: Path, entries: Sequence[Entry], batch: int, *, ahead: int
+    folder: Path, entries: Sequence[Entry], batch: int
 ) -> tuple[Sequence[Encoded], float, float]:
-    """All encoded, and the seconds to encode them and to have them acknowledged, `batch` at a time.
-
-    `ahead`: how many batches wait while one is committed.
-    """
+    """All encoded, and the seconds to encode them and to have them acknowledged, `batch` at a time."""
     path = folder / "journal.db"
     store = Store(path, ManualClock())
     appender = Appender()
     aides = Aides(appender.append, appender.append_new, lambda _: False, appender.forget, lambda: None)
-    writer = Writer(store, _Batches(path, batch), aides)
+    writer = Writer(store, Room(path, Policy()), aides)
     encoder = Encoder(appender.shelf_of)
     await writer.start()
     # A day's first poll begins its shelves: what follows is squeezed against it.
@@ -146,23 +125,14 @@ async def journal(
     encoding = time.perf_counter() - started
     gc.collect()
     gc.freeze()
-    waiting: deque[list[asyncio.Future[Sequence[int]]]] = deque()
     started = time.perf_counter()
     for first in range(0, len(encoded), batch):
-        waiting.append([writer.append(one) for one in encoded[first : first + batch]])
-        if len(waiting) > ahead:
-            await _answered(waiting.popleft())
-    while waiting:
-        await _answered(waiting.popleft())
+        for answer in [writer.append(one) for one in encoded[first : first + batch]]:
+            await answer
     ours = time.perf_counter() - started
     gc.unfreeze()
     await writer.stop()
     return encoded, encoding, ours
-
-
-async def _answered(answers: Sequence[asyncio.Future[Sequence[int]]]) -> None:
-    for answer in answers:
-        await answer
 
 
 def bare(folder: Path, encoded: Sequence[Encoded], batch: int) -> float:

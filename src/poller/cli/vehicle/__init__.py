@@ -8,7 +8,7 @@ from poller.cli.vehicle import call, charging, fingerprint, image, places, simpl
 from poller.cli.vehicle.words import Coordinates, ManyWords, VehicleCommand
 
 app = typer.Typer(
-    help="Look at a car, tell it what to do, as bimmerconnected did.",
+    help="Look at a car, or tell it what to do.\n\nBy the names of bimmerconnected's command line.",
     no_args_is_help=True,
 )
 
