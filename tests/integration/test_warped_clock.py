@@ -80,7 +80,8 @@ async def test_slow_answers_are_waited_for_in_real_time(folder) -> None:
             await app.close()
     assert report["exit_code"] == 0, report
     assert [source["good"] for source in report["sources"]] == [2, 1]
-    assert len(sink.ids()) == 3
+    # At the time of this run a car may also have something to alert of.
+    assert len([event for event in sink.events if event["kind"] == "snapshot"]) == 3
     assert not sink.duplicates
     assert cloud.requests["/eadrax-vcs/v4/vehicles/state"] == 2, "none was given up and asked for again"
 
