@@ -30,10 +30,10 @@ def vehiclefinder(
     The car may be left out, or named in any way that `lightflash` knows. LAT and LNG say where you are,
     in degrees: cars before mid-2014 answer only from nearby. Without them it is where the car last was.
     """
-    given = words or []
-    _require_longitude(given)
+    words = words or []
+    _require_longitude(words)
     vehicle, place = with_vehicle(
-        given, 2 if len(given) > 1 else 0, "a VIN, latitude and longitude, or all three"
+        words, 2 if len(words) > 1 else 0, "a VIN, latitude and longitude, or all three"
     )
     observer = dict(zip(("observer_latitude", "observer_longitude"), _degrees(place), strict=False))
     whom = Addressed.of(vehicle, vin, source, config, data_dir)
@@ -97,7 +97,8 @@ def sendpoi_from_address(
 ) -> int:
     """Send a destination to the car, by street address.
 
-    The geocoder that the configuration names is told the address; nobody else but BMW is.
+    The source's geocoder is told the address (nominatim.openstreetmap.org, unless you set another);
+    nobody else but BMW is.
     """
     if not address.strip():
         raise typer.BadParameter("--address: expected the words of one")
