@@ -3,9 +3,10 @@
 Both write the same rows to the same disk with the same durability (WAL, synchronous=FULL), so many
 polls in a transaction: of each poll an answer of one body and its record, of each transaction the
 newest snapshot. Bare: the rows are there, one ``executemany`` a table, nobody waits for an answer.
-Ours: the same polls, encoded already; so many are handed in, each gets an answer of its own, and only
-then come the next. The writer's thread is woken, finds shelves, recognises duplicates, sees which
-snapshot is the newest and what has changed, counts, commits and wakes the event loop.
+Ours: the same polls, encoded already; so many are handed in, each gets an answer of its own, and when
+all of them have it, so many more are handed in, while those that came in between are written. The
+writer's thread finds shelves, recognises duplicates, sees which snapshot is the newest and what has
+changed, counts, commits and wakes the event loop.
 
 Encoding itself (JSON, hashes, zlib) is no part of the share, for bare SQLite has nothing to hold
 against it; its cost is shown beside. What the bench itself keeps in memory, thousands of encoded
@@ -107,6 +108,19 @@ def entry(number: int) -> Entry:
     return Entry(answer=answer, records=(record,))
 
 
+class Groups(Room):
+    """Takes so many polls into a transaction, though as many more wait."""
+
+    def __init__(self, path: Path, polls: int) -> None:
+        super().__init__(path, Policy())
+        self._polls = polls
+
+    @property
+    def rows(self) -> int:
+        """Of appends, which are what the bench hands in."""
+        return self._polls
+
+
 async def journal(
     folder: Path, entries: Sequence[Entry], batch: int
 ) -> tuple[Sequence[Encoded], float, float]:
@@ -115,7 +129,7 @@ async def journal(
     store = Store(path, ManualClock())
     appender = Appender()
     aides = Aides(appender.append, appender.append_new, lambda _: False, appender.forget, lambda: None)
-    writer = Writer(store, Room(path, Policy()), aides)
+    writer = Writer(store, Groups(path, batch), aides)
     encoder = Encoder(appender.shelf_of)
     await writer.start()
     # A day's first poll begins its shelves: what follows is squeezed against it.
@@ -126,9 +140,14 @@ async def journal(
     gc.collect()
     gc.freeze()
     started = time.perf_counter()
+    under_way: list[asyncio.Future[Sequence[int]]] = []
     for first in range(0, len(encoded), batch):
-        for answer in [writer.append(one) for one in encoded[first : first + batch]]:
+        handed_in = [writer.append(one) for one in encoded[first : first + batch]]
+        for answer in under_way:
             await answer
+        under_way = handed_in
+    for answer in under_way:
+        await answer
     ours = time.perf_counter() - started
     gc.unfreeze()
     await writer.stop()

@@ -79,6 +79,9 @@ class Writer:
     transaction is taken back and done again with a savepoint for each: only that job's caller
     hears of it. A full or failing disk fails them all; the connection is then opened anew, so that
     nothing needs a restart once the disk plays again.
+
+    While more waits, the answers to one group go out just before the next one's commit: the event
+    loop then works while this thread waits for the disk, and not while it needs the interpreter.
     """
 
     def __init__(self, store: Store, room: Room, aides: Aides) -> None:
@@ -88,6 +91,7 @@ class Writer:
         self._waiting: deque[_Task | None] = deque()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._to_ring = False
+        self._held: tuple[Sequence[_Task], Sequence[Any]] | None = None
         self._db: sqlite3.Connection | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[None] | None = None
@@ -100,7 +104,8 @@ class Writer:
         self._ended = self._loop.create_future()
         self._waiting.clear()
         ready: asyncio.Future[None] = self._loop.create_future()
-        threading.Thread(target=self._live, args=(ready,), name="journal-writer", daemon=True).start()
+        futures = ready, self._ended
+        threading.Thread(target=self._live, args=futures, name="journal-writer", daemon=True).start()
         try:
             await ready
         except BaseException:
@@ -140,16 +145,15 @@ class Writer:
         self._to_ring = False
         self._bell.put(None)
 
-    def _live(self, ready: asyncio.Future[None]) -> None:
-        loop, ended = ready.get_loop(), self._ended
+    def _live(self, ready: asyncio.Future[None], ended: asyncio.Future[None]) -> None:
         try:
             self._store.claim()
             self._database()
         except Exception as error:  # noqa: BLE001 - whatever it is, the opener must hear of it
             self._store.release()
-            self._tell(loop, [ready, ended], [_Failed(error), None])
+            self._tell([ready, ended], [_Failed(error), None])
             return
-        self._tell(loop, [ready], [None])
+        self._tell([ready], [None])
         while group := self._next_group():
             try:
                 outcomes = self._carry_out(group)
@@ -157,10 +161,14 @@ class Writer:
                 self._take_back()
                 self._close()
                 outcomes = [_Failed(error) for _ in group]
-            self._tell(loop, [task.future for task in group], outcomes)
+            self._answer()
+            self._held = group, outcomes
+            if not self._waiting:
+                self._answer()
+        self._answer()
         self._close(final=True)
         self._store.release()
-        self._tell(loop, [ended], [None])
+        self._tell([ended], [None])
 
     def _next_group(self) -> Sequence[_Task]:
         """Wait for a task and take along what else waits; empty at the end."""
@@ -186,6 +194,7 @@ class Writer:
             try:
                 outcomes = self._transact(group)
             except Exception as error:  # noqa: BLE001 - every caller must be answered
+                self._answer()  # what mends it may take long
                 self._take_back()
                 fault = fault_of(error)
                 if fault is Fault.FULL and self._relieve():
@@ -211,6 +220,7 @@ class Writer:
     def _transact(self, group: Sequence[_Task]) -> Sequence[Any]:
         db = self._database()
         if group[0].duty is Duty.ALONE:
+            self._answer()
             return [group[0].job(db)]
         try:
             return self._commit(db, group, self._trusting)
@@ -229,6 +239,7 @@ class Writer:
             if looking:
                 self._room.admit(db, limits, appending=duty is Duty.APPEND)
             outcomes += manner(db, list(run))
+        self._answer()
         db.execute("COMMIT")
         return outcomes
 
@@ -314,12 +325,19 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):
                 db.close()
 
+    def _answer(self) -> None:
+        """Tell the callers of the group before, if that was put off."""
+        held, self._held = self._held, None
+        if held is not None:
+            group, outcomes = held
+            self._tell([task.future for task in group], outcomes)
+
     @staticmethod
-    def _tell(loop: asyncio.AbstractEventLoop, futures: Sequence[Any], outcomes: Sequence[Any]) -> None:
+    def _tell(futures: Sequence[asyncio.Future[Any]], outcomes: Sequence[Any]) -> None:
         """Answer a whole group with one call into the event loop."""
         # The loop may be closed: then nobody waits any more.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_resolve, futures, outcomes)
+            futures[0].get_loop().call_soon_threadsafe(_resolve, futures, outcomes)
 
 
 def _resolve(futures: Sequence[asyncio.Future[Any]], outcomes: Sequence[Any]) -> None:
