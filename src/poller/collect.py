@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from poller.derive.base import Deriver
 from poller.errors import (
@@ -23,8 +24,11 @@ from poller.sinks.base import LiveSink
 from poller.sources.base import Answer, Source, Target
 from poller.vehicle.fleet import Fleet
 from poller.vehicle.privacy import short_vin
-from poller.vehicle.records import Record, snapshot_of, snapshot_record
+from poller.vehicle.records import Json, Record, snapshot_of, snapshot_record
 from poller.vehicle.snapshot import Snapshot
+
+Notes = Mapping[str, Json]
+_NONE: Final[Notes] = MappingProxyType({})
 
 
 class Collector:
@@ -55,15 +59,16 @@ class Collector:
         self._known_unknown: set[tuple[str, str]] = set()
         self._logger = log.get("collect")
 
-    async def poll(self, source: Source, target: Target) -> Record:
+    async def poll(self, source: Source, target: Target, notes: Notes = _NONE) -> Record:
         """Ask for one vehicle and make it safe. Raises SourceError; the failure is counted and shown.
 
+        `notes`: what the journal is to remember from then on, by key, in the answer's own transaction.
         An answer that cannot be parsed is kept in quarantine. When this returns, the record is on disk.
         """
         self._metrics.polls.labels(source.name).inc()
         try:
             answer = await source.fetch(target)
-            record = await self.keep(source, answer)
+            record = await self.keep(source, answer, notes)
         except SourceError as error:
             await self._show_failed(source, error, self._concerned(source, target, error))
             raise
@@ -72,10 +77,10 @@ class Collector:
         )
         return record
 
-    async def keep(self, source: Source, answer: Answer) -> Record:
+    async def keep(self, source: Source, answer: Answer, notes: Notes = _NONE) -> Record:
         """Make an answer safe, then show it. Raises MalformedAnswer, SourceUnavailable if it has no room."""
         snapshot = await self._parse(source, answer)
-        record = await self._store(answer, snapshot)
+        record = await self._store(answer, snapshot, notes)
         source.stored(answer)
         if self._fleet.update(snapshot):
             await self._publish(snapshot.vin)
@@ -164,15 +169,15 @@ class Collector:
             raise _no_room(error) from error
         source.stored(answer)
 
-    async def _store(self, answer: Answer, snapshot: Snapshot) -> Record:
+    async def _store(self, answer: Answer, snapshot: Snapshot, notes: Notes) -> Record:
         record = snapshot_record(snapshot, answer)
         if not self._derivers:
-            await self._append(Entry(answer=answer, records=(record,)))
+            await self._append(Entry(answer=answer, records=(record,), state=notes))
             return record
         async with self._deriving[snapshot.vin]:
             derived, state = await self._derive(snapshot)
             try:
-                await self._append(Entry(answer=answer, records=(record, *derived), state=state))
+                await self._append(Entry(answer=answer, records=(record, *derived), state={**state, **notes}))
             except BaseException:
                 # Given up while the disk worked: it may be there all the same, so the journal is asked.
                 for key in state:

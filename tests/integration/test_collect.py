@@ -93,6 +93,18 @@ async def test_a_snapshot_is_on_disk_before_anybody_shows_it(world):
     assert len(world.source.kept) == 1
 
 
+async def test_a_note_about_the_poll_is_on_disk_with_its_answer(world):
+    await world.collector.poll(world.source, Target(VIN), {"attempt:bmw": {"at": "now"}})
+    assert await world.journal.recall("attempt:bmw") == {"at": "now"}
+
+
+async def test_an_answer_that_could_not_be_kept_leaves_no_note(world):
+    world.source.script = [b"<html>Service Temporarily Unavailable</html>"]
+    with pytest.raises(MalformedAnswer):
+        await world.collector.poll(world.source, Target(VIN), {"attempt:bmw": {"at": "now"}})
+    assert await world.journal.recall("attempt:bmw") is None
+
+
 async def test_an_answer_that_could_not_be_kept_is_not_reported_as_stored(world):
     await world.journal.close()
     with pytest.raises(JournalError):

@@ -13,8 +13,9 @@ from poller.vehicle.records import Record
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One transaction's worth: an answer, what was made of it, and the derivers' new state.
+    """One transaction's worth: an answer, what was made of it, and what is remembered from then on.
 
+    `state`, by key: the derivers', and notes about the poll.
     `quarantine` is the reason why the answer could not be parsed; it then becomes a dead letter.
     """
 

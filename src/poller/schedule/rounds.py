@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from poller.errors import (
     JournalError,
@@ -22,7 +22,7 @@ from poller.runtime.clock import Clock, Until, wait_for_any
 from poller.runtime.status import Channels, Failure, Silence, SourceStatus
 from poller.schedule.backoff import BackOff
 from poller.sources.base import Attended, Memory, Source, Target
-from poller.vehicle.records import milliseconds, parse_time, rfc3339
+from poller.vehicle.records import Json, milliseconds, parse_time, rfc3339
 
 #: How often a source that waits for a human looks whether a new login is stored (real seconds).
 LOGIN_LOOK = 10.0
@@ -49,18 +49,30 @@ class Outcome:
     cut: bool = False
 
 
+class Poll(Protocol):
+    """`collect.Collector.poll`: ask for one vehicle and make the answer safe, with `notes` beside it."""
+
+    async def __call__(self, source: Source, target: Target, notes: Mapping[str, Json], /) -> object:
+        """`notes`: what the memory is to hold from then on, by key. Raises SourceError."""
+        ...
+
+
 class Rounds:
-    """Polls one source when marked due. `poll` is `collect.Collector.poll`; it raises SourceError.
+    """Polls one source when marked due.
 
     `may_collect` answers whether the journal has room: what cannot be kept is not asked for. `failed`
     is told what `poll` does not know: of which target, None for the whole round.
+
+    Each attempt is on disk before anybody is asked, so that a crash loop does not hammer the maker's
+    cloud. But for one after a round in which every vehicle answered: it is noted with the answers, in
+    their own commit. If it never comes to that, the restart asks once more, and then notes it first.
     """
 
     def __init__(
         self,
         source: Source,
         *,
-        poll: Callable[[Source, Target], Awaitable[object]],
+        poll: Poll,
         memory: Memory,
         clock: Clock,
         interval: float,
@@ -84,7 +96,7 @@ class Rounds:
         self._backoff = BackOff()
         self._ends: Until | None = None
         self._silences: Sequence[Silence] = ()
-        self._unsaid = False
+        self._unsaid = self._trusted = False
         self._logger = log.get("schedule", source=source.name)
         self._status = SourceStatus(
             name=source.name, kind=source.kind, state="starting", allowed_age=interval * ALLOWED_MISSES
@@ -168,7 +180,7 @@ class Rounds:
                     await self.round(stop)
         finally:
             with suppress(JournalError):
-                await self._remember_success()
+                await self._say()
 
     async def round(self, stop: asyncio.Event | None = None) -> Outcome:
         """Ask for every vehicle now, whatever the back-off says; never two rounds at once.
@@ -190,7 +202,7 @@ class Rounds:
                 outcome = await self._ask_all(stop)
                 await self._conclude(outcome, login)
                 if stop is None:
-                    await self._remember_success()
+                    await self._say()
             except JournalError as error:
                 unkept = SourceUnavailable(error.message, hint=error.hint, reason="journal")
                 await self._failed(self._source, unkept, None)
@@ -251,7 +263,8 @@ class Rounds:
         """How one vehicle failed, or None; a bug met with one must not starve the others."""
         try:
             async with asyncio.timeout(self._answer_within):
-                await self._poll(self._source, target)
+                await self._poll(self._source, target, self._attempt(succeeding=True))
+            self._unsaid = False
         except SourceError as error:
             return error
         except JournalError:
@@ -275,25 +288,25 @@ class Rounds:
         )
 
     async def _note_attempt(self) -> None:
-        now = milliseconds(self._clock.now())
-        self._status = replace(self._status, last_attempt_at=now)
-        await self._remember_attempt()
+        self._status = replace(self._status, last_attempt_at=milliseconds(self._clock.now()))
+        self._unsaid = True
+        if not self._trusted:
+            await self._say()
+        self._trusted = False
 
-    async def _remember_success(self) -> None:
-        """For a restart. Of many in a row the note of the next attempt tells: a commit less for each."""
+    async def _say(self) -> None:
+        """Note the last attempt for a restart, unless that is done."""
         if self._unsaid:
-            await self._remember_attempt()
+            for key, note in self._attempt().items():
+                await self._memory.remember(key, note)
+            self._unsaid = False
 
-    async def _remember_attempt(self) -> None:
-        self._unsaid = False
-        attempt, success = self._status.last_attempt_at, self._status.last_success_at
-        await self._memory.remember(
-            self._key("attempt"),
-            {
-                "at": rfc3339(attempt) if attempt else None,
-                "success": rfc3339(success) if success else None,
-            },
-        )
+    def _attempt(self, *, succeeding: bool = False) -> dict[str, Json]:
+        """What a restart must know of the last attempt; `succeeding`: as it is once it has an answer."""
+        at = self._status.last_attempt_at
+        success = milliseconds(self._clock.now()) if succeeding else self._status.last_success_at
+        times = {"at": at, "success": success}
+        return {self._key("attempt"): {name: rfc3339(time) if time else None for name, time in times.items()}}
 
     async def _conclude(self, outcome: Outcome, login: str) -> None:
         before = self._backoff
@@ -311,11 +324,11 @@ class Rounds:
             self._back_off(after)
         if self._backoff != before:
             await self._memory.remember(self._key("backoff"), self._backoff.to_json())
-        news = self._backoff != before or self._status.last_success_at is None
         self._note(outcome)
-        self._unsaid = error is None or outcome.good > 0
-        if news:
-            await self._remember_success()
+        self._unsaid |= error is None and not outcome.good
+        self._trusted = error is None and outcome.good > 0 and not outcome.cut
+        if self._backoff != before:
+            await self._say()
 
     def _note(self, outcome: Outcome) -> None:
         error, now = outcome.error, self._clock.now()

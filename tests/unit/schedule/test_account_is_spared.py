@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from poller.errors import JournalError, LoginRequired, RateLimited
+from poller.errors import JournalError, LoginRequired, RateLimited, SourceUnavailable
 from poller.schedule.rounds import Rounds
 from poller.testing.clock import ManualClock
 from poller.testing.memory import DictMemory
@@ -40,10 +40,13 @@ class World:
             failed=self.note_failure,
         )
 
-    async def poll(self, source, target):
+    async def poll(self, source, target, notes):
         # Judged later: what is raised in here would be taken for a bug of the source, and survived.
         self.noted.append(await self.memory.recall(f"attempt:{source.account}"))
-        return await source.fetch(target)
+        answer = await source.fetch(target)
+        for key, note in notes.items():
+            await self.memory.remember(key, note)
+        return answer
 
     async def note_failure(self, _source, error, target):
         self.failed.append((error.reason, target))
@@ -55,11 +58,47 @@ class World:
         pass
 
 
+def times(notes):
+    return [note and note["at"] for note in notes]
+
+
 async def test_an_attempt_is_noted_before_anybody_is_asked():
     """A crash loop must not hammer the maker's cloud."""
     world = World(DictMemory())
     await world.rounds.round()
-    assert [note and note["at"] for note in world.noted] == ["2026-11-21T14:00:00.000Z"] * 2
+    assert times(world.noted) == ["2026-11-21T14:00:00.000Z"] * 2
+
+
+async def test_after_a_good_round_the_attempt_is_noted_with_its_answers():
+    """That spares a commit a poll. A crash before costs one question more: that one is noted first again."""
+    world = World(DictMemory())
+    await world.rounds.round()
+    await world.clock.advance(300)
+    await world.rounds.round()
+    assert times(world.noted[2:]) == ["2026-11-21T14:00:00.000Z", "2026-11-21T14:05:00.000Z"]
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+async def test_after_a_round_that_was_not_all_good_it_is_noted_before(bad):
+    world = World(DictMemory())
+    answers = [{}, {}]
+    answers[bad] = SourceUnavailable("down")
+    world.source.script = [*answers, {}, {}]
+    await world.rounds.round()
+    await world.clock.advance(300)
+    await world.rounds.round()
+    assert times(world.noted[2:]) == ["2026-11-21T14:05:00.000Z"] * 2
+
+
+async def test_an_attempt_that_failed_after_a_good_round_is_noted_with_its_back_off():
+    world = World(DictMemory())
+    await world.rounds.round()
+    await world.clock.advance(300)
+    world.source.script = [SourceUnavailable("down")] * 2
+    await world.rounds.round()
+    assert times([await world.memory.recall(f"attempt:{world.source.account}")]) == [
+        "2026-11-21T14:05:00.000Z"
+    ]
 
 
 async def test_nobody_is_asked_if_the_attempt_cannot_be_noted():

@@ -24,7 +24,7 @@ class Hanging(FakeSource):
 
 
 def rounds_of(source, failed):
-    async def poll(source, target):
+    async def poll(source, target, _notes):
         await asyncio.Event().wait()
 
     async def yes():

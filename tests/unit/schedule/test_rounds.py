@@ -29,8 +29,11 @@ class World:
         self.rounds = self.restarted()
 
     def restarted(self):
-        async def poll(source, target):
-            return await source.fetch(target)
+        async def poll(source, target, notes):
+            answer = await source.fetch(target)
+            for key, note in notes.items():
+                await self.memory.remember(key, note)
+            return answer
 
         async def may_collect():
             return self.room
@@ -226,11 +229,21 @@ async def remembered(world):
     return again.status.last_success_at
 
 
-async def test_while_it_runs_a_kill_costs_the_last_of_many_successes_at_most(world):
+async def test_while_it_runs_a_kill_costs_no_success(world):
+    for _ in range(3):
+        last = await polled(world)
+        assert await remembered(world) == last
+
+
+async def test_of_nothing_to_ask_for_the_next_attempt_tells(world):
+    """A folder without new answers: a success, with no answer that its note could be kept with."""
+    world.source.vins = ()
     first = await polled(world)
-    assert await remembered(world) == first
     second = await polled(world)
-    await polled(world)
+    assert await remembered(world) == first
+    stop = asyncio.Event()
+    stop.set()
+    await world.rounds.run(stop)
     assert await remembered(world) == second
 
 
