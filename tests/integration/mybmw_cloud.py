@@ -221,6 +221,14 @@ class HastyClock(ManualClock):
         self._move(self._steady + seconds)
         await asyncio.sleep(0)
 
+    @asynccontextmanager
+    async def timeout(self, seconds: float | None) -> AsyncIterator[None]:
+        if seconds is not None:
+            self.slept.append(seconds)
+            self._move(self._steady + seconds)
+        async with asyncio.timeout(None if seconds is None else 0):
+            yield
+
 
 def context(directory: Path, clock: Clock, memory: Memory | None = None, zone: Any = UTC) -> SourceContext:
     """What a source is built with."""

@@ -22,7 +22,7 @@ from poller.errors import (
 )
 from poller.journal.base import Batch, DeadLetter, Journal, Queued, Rejected
 from poller.runtime import log
-from poller.runtime.clock import Clock, wait, wait_for_any
+from poller.runtime.clock import Clock, passing_on, wait
 from poller.runtime.metrics import Metrics
 from poller.runtime.status import Failure, SinkStatus
 from poller.sinks.base import Preparing, QueuedSink, Rendered, Settlement
@@ -159,13 +159,14 @@ class Delivery:
         """
         longest = ROUND * self._clock.rate
         try:
-            while not stop.is_set():
-                self._news.clear()
-                pause = await self._turn()
-                if pause is None:
-                    await wait_for_any((stop, self._news), self._clock, longest)
-                else:
-                    await wait(stop, self._clock, min(pause, longest))
+            async with passing_on(stop, self._news):
+                while not stop.is_set():
+                    self._news.clear()
+                    pause = await self._turn()
+                    if pause is None:
+                        await wait(self._news, self._clock, longest)
+                    else:
+                        await wait(stop, self._clock, min(pause, longest))
         finally:
             self._ahead.forget()
 

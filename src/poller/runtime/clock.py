@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 
 class Clock(Protocol):
@@ -28,6 +29,10 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Wait that many seconds of this clock."""
+        ...
+
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[object]:
+        """Ends its block with TimeoutError after that many seconds of this clock; None: never."""
         ...
 
 
@@ -61,6 +66,10 @@ class SystemClock:
         """Wait that many seconds of this clock."""
         await asyncio.sleep(max(0.0, seconds) / self._rate)
 
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[object]:
+        """Ends its block with TimeoutError after that many seconds of this clock; None: never."""
+        return asyncio.timeout(None if seconds is None else seconds / self._rate)
+
 
 @dataclass(frozen=True, slots=True)
 class Until:
@@ -88,20 +97,43 @@ class Until:
 
 
 async def wait(event: asyncio.Event, clock: Clock, seconds: float | None) -> bool:
-    """Wait until `event` is set or `seconds` of `clock` have passed; True if it was set."""
-    return await wait_for_any((event,), clock, seconds)
+    """Wait until `event` is set or `seconds` of `clock` have passed (None: for ever); True if it was set."""
+    with suppress(TimeoutError):
+        async with clock.timeout(seconds):
+            await event.wait()
+    return event.is_set()
 
 
 async def wait_for_any(events: Collection[asyncio.Event], clock: Clock, seconds: float | None) -> bool:
-    """As `wait`, for several events; `seconds` None: for ever."""
-    if not any(event.is_set() for event in events):
-        waiters = [asyncio.ensure_future(event.wait()) for event in events]
-        sleepers = [] if seconds is None else [asyncio.ensure_future(clock.sleep(seconds))]
-        tasks: list[asyncio.Future[Any]] = [*waiters, *sleepers]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    """As `wait`, for several events."""
+    either = asyncio.Event()
+    passing = [asyncio.ensure_future(_pass_on(event, either)) for event in events]
+    try:
+        await wait(either, clock, seconds)
+    finally:
+        await _end(passing)
     return any(event.is_set() for event in events)
+
+
+@asynccontextmanager
+async def passing_on(event: asyncio.Event, to: asyncio.Event) -> AsyncIterator[None]:
+    """While the block runs, whoever waits for `to` is woken by `event` as well.
+
+    For a loop that waits often: a task for its whole life, and none for each wait.
+    """
+    passing = asyncio.ensure_future(_pass_on(event, to))
+    try:
+        yield
+    finally:
+        await _end([passing])
+
+
+async def _pass_on(event: asyncio.Event, to: asyncio.Event) -> None:
+    await event.wait()
+    to.set()
+
+
+async def _end(tasks: Collection[asyncio.Future[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -18,7 +18,7 @@ from poller.errors import (
     SourceUnavailable,
 )
 from poller.runtime import log
-from poller.runtime.clock import Clock, Until, wait_for_any
+from poller.runtime.clock import Clock, Until, passing_on, wait
 from poller.runtime.status import Channels, Failure, Silence, SourceStatus
 from poller.schedule.backoff import BackOff
 from poller.sources.base import Attended, Memory, Source, Target
@@ -171,13 +171,14 @@ class Rounds:
     async def run(self, stop: asyncio.Event) -> None:
         """Poll whenever due, until `stop`; a round in flight when it comes is finished."""
         try:
-            while True:
-                await self._next_due(stop)
-                if stop.is_set():
-                    return
-                self._due.clear()
-                if self._allowed():
-                    await self.round(stop)
+            async with passing_on(stop, self._due):
+                while True:
+                    await self._next_due(stop)
+                    if stop.is_set():
+                        return
+                    self._due.clear()
+                    if self._allowed():
+                        await self.round(stop)
         finally:
             with suppress(JournalError):
                 await self._say()
@@ -217,7 +218,7 @@ class Rounds:
         while not (self._due.is_set() or stop.is_set()):
             waiting = self._backoff.login_version is not None
             look = LOGIN_LOOK * self._clock.rate if waiting else None
-            await wait_for_any((stop, self._due), self._clock, look)
+            await wait(self._due, self._clock, look)
             if waiting and self._allowed():
                 self._logger.info("login.found")
                 return

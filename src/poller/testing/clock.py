@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 
@@ -32,9 +34,29 @@ class ManualClock:
         if seconds <= 0:
             await asyncio.sleep(0)
             return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._steady + seconds, next(self._order), future))
-        await future
+        await self._end_of(seconds)
+
+    @asynccontextmanager
+    async def timeout(self, seconds: float | None) -> AsyncIterator[None]:
+        """Ends its block with TimeoutError once `advance` has gone that far; None: never."""
+        if seconds is None or seconds <= 0:
+            async with asyncio.timeout(seconds):
+                yield
+            return
+        loop, end = asyncio.get_running_loop(), self._end_of(seconds)
+
+        def expire(_: asyncio.Future[None]) -> None:
+            # The block may have ended just then.
+            with suppress(RuntimeError):
+                over.reschedule(loop.time())
+
+        async with asyncio.timeout(None) as over:
+            end.add_done_callback(expire)
+            try:
+                yield
+            finally:
+                end.remove_done_callback(expire)
+                end.cancel()
 
     async def advance(self, seconds: float) -> None:
         """Let `seconds` pass, stopping at each sleeper on the way so that it can run."""
@@ -62,6 +84,11 @@ class ManualClock:
         """Give every ready task its turn."""
         for _ in range(turns):
             await asyncio.sleep(0)
+
+    def _end_of(self, seconds: float) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._steady + seconds, next(self._order), future))
+        return future
 
     def _move(self, steady: float) -> None:
         self._wall += timedelta(seconds=steady - self._steady)

@@ -30,3 +30,8 @@ class LeapingClock:
         """Give way once, and it is later."""
         self.slept += max(0.0, seconds)
         await asyncio.sleep(0)
+
+    def timeout(self, seconds: float | None) -> asyncio.Timeout:
+        """It is that much later, and the block is over at its first wait."""
+        self.slept += max(0.0, seconds or 0.0)
+        return asyncio.timeout(None if seconds is None else 0)
