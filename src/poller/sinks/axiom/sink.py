@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
 from collections.abc import Sequence
 from datetime import timedelta
@@ -51,6 +52,9 @@ class AxiomSink:
         self._log = log.get("sinks", sink=name)
         self._endpoint: Endpoint | None = None
         self._client: httpx.AsyncClient | None = None
+        self._headers = httpx.Headers()
+        within = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout))
+        self._extensions = {"timeout": within.as_dict()}
         self._warned: set[str] = set()
         self._failing: int | None = None
 
@@ -63,12 +67,9 @@ class AxiomSink:
             )
         await self.close()
         self._endpoint = endpoint
-        self._client = httpx.AsyncClient(
-            headers=dict(endpoint.headers),
-            timeout=httpx.Timeout(self._timeout, connect=min(CONNECT_TIMEOUT, self._timeout)),
-            follow_redirects=False,
-            verify=shared_context(),
-        )
+        self._client = httpx.AsyncClient(follow_redirects=False, verify=shared_context())
+        self._headers = self._client.headers.copy()
+        self._headers.update(endpoint.headers)
 
     def prepare(self, record: Rendered) -> Rendered:
         """The record as the line that is sent of it."""
@@ -102,10 +103,17 @@ class AxiomSink:
         client, endpoint = self._client, self._endpoint
         if client is None or endpoint is None:
             raise RuntimeError("deliver before open")
+        # As the client would build it, less its merging of addresses and headers: half of its time.
+        request = httpx.Request(
+            "POST", endpoint.url, headers=self._headers, content=body, extensions=self._extensions
+        )
         try:
-            async with asyncio.timeout(self._timeout), client.stream("POST", endpoint.url, content=body) as r:
-                headers = {name.lower(): value for name, value in r.headers.items()}
-                return Reply(r.status_code, headers, self._without_token(await _read(r)))
+            async with asyncio.timeout(self._timeout):
+                response = await client.send(request, stream=True)
+                async with contextlib.aclosing(response):
+                    headers = {name.lower(): value for name, value in response.headers.items()}
+                    body = self._without_token(await _read(response))
+                    return Reply(response.status_code, headers, body)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             message = f"cannot reach {endpoint.host}: {quoted(str(error)) or type(error).__name__}"
             raise SinkUnavailable(message, reason="network") from error

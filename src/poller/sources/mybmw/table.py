@@ -45,27 +45,31 @@ class Rule:
     convert: v.Convert
     dimension: str | None = None
     spread: bool = False
-    _steps: tuple[Sequence[str], ...] = field(init=False, repr=False)
+    _steps: tuple[tuple[Sequence[str], Sequence[str] | None], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Take the paths apart once: seventy rules are read at every poll."""
-        object.__setattr__(self, "_steps", tuple(path.split(".") for path in self.paths))
+        object.__setattr__(self, "_steps", tuple(_taken_apart(path) for path in self.paths))
 
     def value(self, tree: Tree) -> Any:
         """What this rule makes of an answer, for the builder to judge."""
-        return self.convert(*[_look(tree, steps) for steps in self._steps])
+        return self.convert(*[_look(tree, *steps) for steps in self._steps])
 
 
-def _look(node: Any, parts: Sequence[str]) -> Any:
-    for index, part in enumerate(parts):
+def _taken_apart(path: str) -> tuple[Sequence[str], Sequence[str] | None]:
+    """The members on the way, and those in each entry if the way leads to a list."""
+    way, listed, entry = path.partition("[].")
+    return way.split("."), entry.split(".") if listed else None
+
+
+def _look(node: Any, way: Sequence[str], entry: Sequence[str] | None = None) -> Any:
+    for member in way:
         if not isinstance(node, dict):
             return None
-        if part.endswith("[]"):
-            items = node.get(part[:-2])
-            rest = parts[index + 1 :]
-            return [_look(item, rest) for item in items] if isinstance(items, list) else []
-        node = node.get(part)
-    return node
+        node = node.get(member)
+    if entry is None:
+        return node
+    return [_look(item, entry) for item in node] if isinstance(node, list) else []
 
 
 def _rule(key: str, convert: v.Convert, *paths: str) -> Rule:
