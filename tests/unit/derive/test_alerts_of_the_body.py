@@ -278,14 +278,34 @@ def test_a_state_of_another_form_is_begun_anew() -> None:
     assert stage.every(range(20, 60, 5)) == ["30: raised warning window_open"]
 
 
-def test_two_sources_that_round_the_odometer_differently_do_not_drive_the_car() -> None:
+@pytest.mark.parametrize("first", [0, 5], ids=["higher first", "lower first"])
+@pytest.mark.parametrize("kilometres", [(45123, 45124), (45123.929, 45124), (45123, 45123.4)])
+def test_two_sources_that_round_the_odometer_differently_do_not_drive_the_car(kilometres, first) -> None:
     stage = Stage()
     stage.readings |= {"trunk_open": True, "locked": False}
     told = []
     for minute in range(0, 60, 5):
-        whose = ("bmw", 45123) if minute % 10 else ("home", 45124)
+        whose = ("bmw", kilometres[0]) if (minute + first) % 10 else ("home", kilometres[1])
         told += stage.say(minute, {"odometer_km": whose[1]}, source=whose[0])
     assert told == ["raised warning trunk_open"]
+
+
+@pytest.mark.parametrize("source", ["bmw", "home"])
+def test_a_drive_is_seen_for_all_that_though_two_sources_round(source) -> None:
+    """By the source that was heard first at its next word; by the other once it is more than rounding."""
+    stage = Stage()
+    stage.readings |= {"trunk_open": True, "locked": False}
+    told = []
+    for minute in range(0, 30, 5):
+        told += stage.say(minute, {"odometer_km": 45123.9}, source="bmw")
+        told += stage.say(minute + 1, {"odometer_km": 45124}, source="home")
+    assert told == ["raised warning trunk_open"]
+    told = [
+        *stage.say(30, {"odometer_km": 45125}, source=source),
+        *stage.say(31, {"odometer_km": 45125}, source=source),
+    ]
+    told += stage.every(range(35, 50, 5), {"odometer_km": 45125}, source=source)
+    assert any("cleared" in line for line in told), told
 
 
 def test_a_clock_that_was_an_hour_ahead_does_not_hide_an_hour() -> None:

@@ -198,16 +198,17 @@ def _meters(one: tuple[float, float], other: tuple[Any, Any]) -> float:
 
 
 def _is_rounded(reading: Reading, old: Held) -> bool:
-    """Whether one source cuts off what another rounds up: no car drives backwards."""
+    """Whether what differs may be rounding: one source cuts off what another tells in full, or rounds up."""
     numbers = (reading.value, old.value)
-    return all(isinstance(n, int | float) for n in numbers) and 0 < numbers[1] - numbers[0] <= 1  # type: ignore[operator]
+    return all(isinstance(n, int | float) for n in numbers) and 0 < abs(numbers[1] - numbers[0]) <= 1  # type: ignore[operator]
 
 
 def _newer(key: str, old: Held | None, reading: Reading, now: datetime, source: str) -> Held:
     """The newer of two; one with a time of the car's own goes before one without, as in `snapshot.merge`."""
     own = reading.observed_at is not None
     if key == "odometer_km" and old is not None and old.source != source and _is_rounded(reading, old):
-        reading = replace(reading, value=old.value)
+        # Within a kilometre the car is where the source says that was heard first.
+        reading, source = replace(reading, value=old.value), old.source
     at = min(now, reading.observed_at or now)
     value = json_value(reading.value)
     if old is None or old.value == "":
