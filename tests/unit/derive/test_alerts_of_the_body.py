@@ -278,16 +278,16 @@ def test_a_state_of_another_form_is_begun_anew() -> None:
     assert stage.every(range(20, 60, 5)) == ["30: raised warning window_open"]
 
 
-@pytest.mark.parametrize("first", [0, 5], ids=["higher first", "lower first"])
-@pytest.mark.parametrize("kilometres", [(45123, 45124), (45123.929, 45124), (45123, 45123.4)])
-def test_two_sources_that_round_the_odometer_differently_do_not_drive_the_car(kilometres, first) -> None:
+@pytest.mark.parametrize("kilometres", [(45123, 45124), (45124, 45123), (45123.929, 45124), (45123, 45123.4)])
+def test_two_sources_that_round_the_odometer_differently_do_not_drive_the_car(kilometres) -> None:
+    """Nor does one that is heard for the first time when an alert is raised already."""
     stage = Stage()
     stage.readings |= {"trunk_open": True, "locked": False}
-    told = []
-    for minute in range(0, 60, 5):
-        whose = ("bmw", kilometres[0]) if (minute + first) % 10 else ("home", kilometres[1])
+    told = stage.every(range(0, 30, 5), {"odometer_km": kilometres[0]}, source="bmw")
+    for minute in range(30, 60, 5):
+        whose = ("bmw", kilometres[0]) if minute % 10 else ("home", kilometres[1])
         told += stage.say(minute, {"odometer_km": whose[1]}, source=whose[0])
-    assert told == ["raised warning trunk_open"]
+    assert [line.split(": ")[-1] for line in told] == ["raised warning trunk_open"]
 
 
 @pytest.mark.parametrize("source", ["bmw", "home"])
