@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from poller.errors import SinkUnavailable
+from poller.runtime.http import Client
 from poller.runtime.retry_after import retry_after
 from poller.runtime.tls import shared_context
 
@@ -41,7 +42,7 @@ class Poster:
     def open(self) -> None:
         """Make the client, unless there is one."""
         if self._client is None:
-            self._client = httpx.AsyncClient(
+            self._client = Client(
                 timeout=httpx.Timeout(self._within, connect=min(10.0, self._within)),
                 follow_redirects=False,
                 verify=shared_context(),

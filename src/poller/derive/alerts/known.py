@@ -213,7 +213,7 @@ def _newer(key: str, old: Held | None, reading: Reading, now: datetime, source: 
     value = json_value(reading.value)
     if old is None or old.value == "":
         return Held(value, at, own, at, source)
-    if (own, at) < (old.own, old.at):
+    if (own, at) < (old.own, old.at) or (value, at, own, source) == (old.value, old.at, old.own, old.source):
         return old
     # What was closed before a long silence and is closed after it may have been open meanwhile.
     if value == old.value and (key == "odometer_km" or at - old.at <= _BELIEVED):

@@ -12,6 +12,7 @@ import httpx
 
 from poller.errors import BatchRefused, SinkError, SinkUnavailable
 from poller.runtime import log
+from poller.runtime.http import Client
 from poller.runtime.quoted import quoted
 from poller.runtime.redact import MASK
 from poller.runtime.tls import shared_context
@@ -67,7 +68,7 @@ class AxiomSink:
             )
         await self.close()
         self._endpoint = endpoint
-        self._client = httpx.AsyncClient(follow_redirects=False, verify=shared_context())
+        self._client = Client(follow_redirects=False, verify=shared_context())
         self._headers = self._client.headers.copy()
         self._headers.update(endpoint.headers)
 
