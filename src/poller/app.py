@@ -15,12 +15,21 @@ from poller.derive.alerts.words import car_name
 from poller.errors import JournalError
 from poller.journal.base import JournalStats, Policy
 from poller.journal.sqlite import SqliteJournal
+from poller.last_orders import LastOrders
 from poller.road import Road
 from poller.runtime import log
 from poller.runtime.clock import Clock, SystemClock
 from poller.runtime.metrics import Metrics, Registry
 from poller.runtime.pulse import Pulse
-from poller.runtime.status import AlertStatus, DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
+from poller.runtime.status import (
+    AlertStatus,
+    DaemonStatus,
+    Failure,
+    JournalStatus,
+    OrderStatus,
+    SinkStatus,
+    SourceStatus,
+)
 from poller.schedule.rounds import Rounds
 from poller.settings import Loaded, Settings
 from poller.sinks import BUILDERS as SINKS
@@ -33,7 +42,7 @@ from poller.sources.findings import Examined
 from poller.vehicle.display import Display
 from poller.vehicle.fleet import Fleet, VehicleView
 from poller.vehicle.privacy import Rendering, short_vin
-from poller.vehicle.records import Json, parse_time
+from poller.vehicle.records import Json, Record, parse_time
 from poller.watch import Manners, Watch
 from poller.web.readiness import reasons
 
@@ -74,8 +83,11 @@ class App:
         self.road = self._road(loaded)
         self.metrics.expose(self.status)
         self.running = False
+        self.orders = LastOrders(self.journal)
         #: Vehicles (VIN) that an order is under way to: one at a time.
         self.ordered: set[str] = set()
+        #: Ends of orders that the journal could not take when they came, by id.
+        self.unkept: dict[str, Record] = {}
         self.reload_failure: Failure | None = None
         self._needs_restart: tuple[str, ...] = ()
         self._started_at = self.clock.now()
@@ -111,7 +123,17 @@ class App:
         if self._listening is not None:
             self._listening.cancel()
         await self.road.close(within)
+        await self.keep_ends()
         await self.journal.close()
+
+    async def keep_ends(self) -> None:
+        """Journal what is `unkept`, as far as the journal takes it now; one that hangs is not waited for."""
+        with contextlib.suppress(JournalError, TimeoutError):
+            for record in list(self.unkept.values()):
+                async with asyncio.timeout(PATIENCE):
+                    await self.orders.append(record)
+                self.unkept.pop(record.id, None)
+                self._wake()
 
     @property
     def fleet(self) -> Fleet:
@@ -142,6 +164,7 @@ class App:
                 for delivery in self.road.deliveries.values():
                     await delivery.refresh()
                 self._stats = await self.journal.stats()
+                await self.orders.recall([view.vin for view in self.fleet.views()])
         except JournalError as error:
             self._journal_failure = Failure(self.clock.now(), "journal", error.message, error.hint)
         except TimeoutError:
@@ -187,7 +210,8 @@ class App:
             reload_failure=self.reload_failure,
             needs_restart=self._needs_restart,
         )
-        return replace(status, reasons=tuple(reasons(status)), alerts=tuple(self._alerts()))
+        alerts, orders = tuple(self._alerts()), tuple(self._last_orders())
+        return replace(status, reasons=tuple(reasons(status)), alerts=alerts, orders=orders)
 
     def to_log_in(self, source: str) -> ByDevice | None:
         """The source of that name, if a human logs in to it with a code; None if not."""
@@ -301,6 +325,11 @@ class App:
         for view in self.fleet.views():
             state = self.road.collector.derived(AlertDeriver.name, view.vin)
             yield from active(state, self.rendering.slug(view.vin), now)
+
+    def _last_orders(self) -> Iterator[OrderStatus]:
+        for view in self.fleet.views():
+            under_way = view.vin.upper() in self.ordered
+            yield from self.orders.of(view.vin, self.rendering.slug(view.vin), under_way=under_way)
 
     def _wake(self) -> None:
         self.road.wake()  # the road of now

@@ -43,7 +43,8 @@ def main() -> None:
     if sys.argv[1:] or configured(os.environ):
         sys.argv[1:] = sys.argv[1:] or ["run"]
         poller()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the daemon takes signals
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))  # until the daemon takes signals
     sys.exit(_demo(Path(os.environ["POLLER_CONFIG"])))
 
 

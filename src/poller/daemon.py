@@ -291,6 +291,7 @@ class Daemon:
             every = min(every, self._manager.watchdog_seconds / 3)
         while not await wait(stop, app.clock, every * app.clock.rate):
             await app.refresh()
+            await app.keep_ends()
             if not app.pulse.silent():
                 self._manager.alive()
             self._manager.status(headline(app))

@@ -44,12 +44,11 @@ _VIN: Final = {
 }
 #: Settings that say who we are, beside the secret ones.
 _IDENTITIES: Final = ("username", "client_id", "stream_username", "org_id")
-_PLURALS: Final = {
-    "snapshot": "snapshots",
-    "charging_session": "charging sessions",
-    "trip": "trips",
+#: The kinds of records that are made, in words; others have a name and are none yet.
+MADE: Final = {
+    "snapshot": "snapshots with all readings",
     "alert": "alerts",
-    "command": "commands",
+    "command": "what you ordered a car to do",
 }
 
 
@@ -165,12 +164,15 @@ def _messages(name: str, table: Any, settings: Settings) -> Disclosure:
 
 
 def _records(table: Any) -> str:
-    kinds = [_PLURALS[kind] for kind in table.kinds or _PLURALS]
-    with_readings = " with all readings" if not table.kinds or "snapshot" in table.kinds else ""
-    changed = ", unchanged ones left out" if table.only == "changes" and with_readings else ""
+    kinds = [words for kind, words in MADE.items() if not table.kinds or kind in table.kinds]
+    if not kinds:
+        return "nothing: of its kinds no record is made yet"
+    changed = (
+        "; unchanged snapshots left out" if table.only == "changes" and MADE["snapshot"] in kinds else ""
+    )
     answers = getattr(table, "format", "") and getattr(table, "data", False)
     own = "; BMW's own answers too, as position and VIN allow" if answers else ""
-    return f"{', '.join(kinds)}{with_readings}{changed}{own}"
+    return f"{', '.join(kinds)}{changed}{own}"
 
 
 def _called(table: Any, settings: Settings) -> str:
@@ -187,7 +189,7 @@ def _web(settings: Settings) -> Disclosure:
     to = _listeners(settings)
     if not to:
         return Disclosure("page (web)", (), ("nothing: it is not served",))
-    open_ = "page and API: readings without position, the last 7 of VINs"
+    open_ = "page and API: readings without position, alerts, the last orders, the last 7 of VINs"
     if settings.web.password is not None:
         return Disclosure("page (web)", to, (f"{open_}; by password",), ("password",))
     if all(is_loopback(host) for host, _ in settings.web.listen):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from poller.app import App
-from poller.errors import ConfigError, PollerError
+from poller.errors import ConfigError
 from poller.sources.device import ByDevice, Code
 from poller.vehicle.records import Json, rfc3339
 from poller.web.logins import Logins
@@ -41,7 +41,7 @@ class LoginDesk:
             await self._logins.begin(name)
             return await self.standing(args)
         if not hasattr(source, "login"):
-            raise PollerError(f"source {name} ({source.kind}) needs no login")
+            raise ConfigError([f"source {name} ({source.kind}) needs no login"])
         if "refresh_token" in given and "gcid" not in given and source.needs_gcid:
             return {"state": "asks_gcid"}
         if given or source.captcha_page is None:

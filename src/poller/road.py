@@ -33,7 +33,7 @@ from poller.sinks import BUILDERS as SINKS
 from poller.sinks import LIVE_KINDS
 from poller.sinks import Builder as SinkBuilder
 from poller.sinks.base import Attended as AttendedSink
-from poller.sinks.base import LiveSink, QueuedSink, SinkContext
+from poller.sinks.base import LiveSink, QueuedSink, Sink, SinkContext
 from poller.sinks.settings import LibraryForm
 from poller.sources import BUILDERS as SOURCES
 from poller.sources import PAST_KINDS
@@ -147,7 +147,7 @@ class Road:
             await rounds.open()
 
     @property
-    def sinks(self) -> Mapping[str, LiveSink | QueuedSink]:
+    def sinks(self) -> Mapping[str, Sink]:
         """All sinks, by name."""
         return {**self.live, **self._queued}
 
@@ -176,7 +176,7 @@ class Road:
         """
         self._closed = True
         unused = [source for name, source in self.sources.items() if not self._used[name]]
-        parts: list[Source | LiveSink | QueuedSink] = [*unused, *self.live.values()]
+        parts: list[Source | Sink] = [*unused, *self.live.values()]
         closing = asyncio.gather(
             *(part.close() for part in [*parts, *self._queued.values()]), return_exceptions=True
         )
@@ -233,7 +233,7 @@ class Road:
                 memory=self._journal,
                 clock=self._clock,
                 interval=self._interval(name),
-                may_collect=self._may_collect,
+                closed=self._closed_by,
                 listed=self.collector.retire,
                 failed=self.collector.note_failure,
             )
@@ -266,16 +266,17 @@ class Road:
             return None
         return self.offer(rendering, data=sink.data)
 
-    async def _may_collect(self) -> bool:
-        """Whether an answer could be kept, under its right time."""
+    async def _closed_by(self) -> str:
+        """Why no answer could be kept, under its right time; "": it could."""
         if not self._clock_set():
-            return False
+            return "clock not set, it is older than the newest record or than this release"
         if self.settings.journal.when_full != "stop_collecting":
-            return True
+            return ""
         try:
-            return not (await self._journal.stats()).full
-        except JournalError:
-            return False
+            full = (await self._journal.stats()).full
+        except JournalError as error:
+            return f"the journal cannot be used, {error.message}"
+        return "the journal is full" if full else ""
 
     def _interval(self, source: str) -> float:
         own: float | None = self.settings.sources[source].interval

@@ -104,8 +104,8 @@ def all_goes_on(status: DaemonStatus, settings: Alerts) -> bool:
     """Whether the poller does all of its work: ready, every part alive, and no sink stuck."""
     stuck = any(
         sink.backlog
-        and sink.oldest_record_at is not None
-        and (status.now - sink.oldest_record_at).total_seconds() > settings.sink_backlog_age
+        and sink.waiting_since is not None
+        and (status.now - sink.waiting_since).total_seconds() > settings.sink_backlog_age
         for sink in status.sinks
     )
     return status.ready and status.progressing and not stuck

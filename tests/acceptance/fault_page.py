@@ -1,8 +1,8 @@
-"""docs/operating/faults.md as data: every row of its tables is a fault that a test goes through.
+"""docs/operating/faults.md as data: every heading of its third level is a fault that a test goes through.
 
-A row has seven cells: what happens (its bold words are the row's name), log, ``/readyz``, page,
-metric, what is kept, how it heals. What stands in backticks is taken literally, save that ``…``
-stands for anything (a time, a count). The columns mean:
+Below it, after a word about what happens, stand up to six cells, as a list: log, ``/readyz``, page,
+metric, what is kept, how it heals; each but the last two may be left out, which is ``—``. What stands
+in backticks is taken literally, save that ``…`` stands for anything (a time, a count). They mean:
 
 log
     ``event key=value key='two words'``: a line of the log. ``—``: nothing is logged as a warning.
@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,29 +127,37 @@ class Row:
         return [re.sub(r": `[^`]*`$", "", part.strip()) for part in parts]
 
 
-COLUMNS = ("what", "log", "readyz", "page", "metric", "kept", "heals")
+#: How the cells are called on the page.
+COLUMNS = {
+    "Log": "log", "`/readyz`": "readyz", "Page": "page", "Metric": "metric", "Kept": "kept", "Heals": "heals"
+}  # fmt: skip
+#: What there always is to say.
+REQUIRED = ("kept", "heals")
+_ITEM = re.compile(r"^- (.*(?:\n  .*)*)", re.MULTILINE)
 
 
 def read_page(text: str | None = None) -> list[Row]:
-    """Every row of every table of the page, in order."""
+    """Every fault of the page, in order."""
     rows: list[Row] = []
-    section = ""
-    for line in (text or PAGE.read_text(encoding="utf-8")).splitlines():
-        if line.startswith("## "):
-            section = line[3:].strip()
-        elif line.startswith("| **"):
-            rows.append(_row(section, line))
+    for part in re.split(r"^## ", text or PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        section, *faults = re.split(r"^### ", part, flags=re.MULTILINE)
+        rows += [_row(section.splitlines()[0].strip(), fault) for fault in faults]
     return rows
 
 
-def _row(section: str, line: str) -> Row:
-    cells: Sequence[str] = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
-    if len(cells) != len(COLUMNS):
-        raise ValueError(f"a row of {len(cells)} cells instead of {len(COLUMNS)}: {line}")
-    name = re.search(r"\*\*(.+?)\*\*", cells[0])
-    if name is None:
-        raise ValueError(f"a row without a name: {line}")
-    return Row(section, name[1].rstrip("."), dict(zip(COLUMNS, cells, strict=True)))
+def _row(section: str, fault: str) -> Row:
+    name, _, below = fault.partition("\n")
+    cells = dict.fromkeys(COLUMNS.values(), NOTHING)
+    for item in _ITEM.finditer(below):
+        label, _, cell = " ".join(item[1].split()).partition(": ")
+        column = COLUMNS.get(label)
+        if column is None or cells[column] != NOTHING or not cell:
+            raise ValueError(f"{name}: what is {label!r}?")
+        cells[column] = cell
+    missing = [column for column in REQUIRED if cells[column] == NOTHING]
+    if missing:
+        raise ValueError(f"{name}: says nothing of {missing}")
+    return Row(section, name.strip(), cells)
 
 
 def _is_event(text: str) -> bool:

@@ -136,6 +136,11 @@ BROKEN = [
         {"POLLER_SOURCES__BMW__INTERVAL": "10"},
     ),
     Broken(
+        "the same with CarData, whose stream is BMW's if nothing is said of it",
+        CARDATA + 'interval = "1s"\nauth_url = "http://127.0.0.1:1"\napi_url = "http://127.0.0.1:2"',
+        {"sources.one.interval": ("60s at least",)},
+    ),
+    Broken(
         "a program started too often",
         '[sources.loop]\ntype = "command"\ncommand = ["x"]\ninterval = "5s"',
         {"sources.loop.interval": ("10s at least",)},
@@ -393,6 +398,10 @@ GOOD = [
     ),
     Good("a byte-order mark and Windows' line ends", "\ufeff" + DUMPS.replace("\n", "\r\n")),
     Good("a fast interval against this machine", BMW + 'base_url = "http://[::1]:8080"\ninterval = "1s"'),
+    Good(
+        "a fast interval against CarData on this machine",
+        CARDATA + 'auth_url = "http://[::1]:1"\napi_url = "http://[::1]:2"\nstream_url = ""\ninterval = "1s"',
+    ),
     Good("no page", '[web]\nlisten = ""' + DUMPS, shown={"web.listen": ""}),
     Good(
         "no page by a variable that is there but empty",

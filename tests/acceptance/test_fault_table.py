@@ -9,7 +9,7 @@ import pytest
 from fault_cloud import CLOUD
 from fault_drill import Mishap, OwnWay, rehearse
 from fault_machine import MACHINE, MACHINE_HEALS, MACHINE_KEPT
-from fault_page import Row, read_page
+from fault_page import PAGE, Row, read_page
 from fault_promises import HEALS, KEPT
 from fault_sight import wrong
 from fault_sinks import SINKS
@@ -25,7 +25,7 @@ STATEMENTS = {"kept": KEPT | MACHINE_KEPT, "heals": HEALS | MACHINE_HEALS}
 
 
 def test_the_page_and_the_drill_know_the_same_faults() -> None:
-    """A row without a test fails, and so does a test without a row."""
+    """A fault of the page without a test fails, and so does a test without its fault."""
     told = [(row.section, row.name) for row in ROWS]
     assert told == [(section, name) for section, faults in SECTIONS.items() for name in faults]
 
@@ -37,6 +37,32 @@ async def test_a_fault_looks_costs_and_heals_as_its_row_says(row, tmp_path) -> N
         await rehearse(row, fault, tmp_path, **STATEMENTS)
     else:
         await fault(row, tmp_path)
+
+
+FAULT = (
+    "## The maker's cloud\n\n### A fault\n\nNow and then.\n\n- Log: —\n- Kept: all\n- Heals: by\n  itself\n"
+)
+
+
+def test_a_line_of_the_page_that_nobody_would_go_through_is_refused() -> None:
+    [row] = read_page(FAULT)
+    assert (row.name, row.cells["kept"], row.cells["heals"]) == ("A fault", "all", "by itself")
+    assert row.nothing("log")
+    assert row.nothing("page")
+    for broken in (
+        FAULT.replace("- Kept: all\n", ""),
+        FAULT.replace("- Log", "- Logs"),
+        FAULT.replace("- Log: —", "- Kept: some"),
+        FAULT.replace("- Kept: all", "- Kept: "),
+    ):
+        with pytest.raises(ValueError, match="A fault"):
+            read_page(broken)
+
+
+def test_the_page_can_be_read_in_a_terminal() -> None:
+    """A table of seven columns cannot; what is longer here has no place to be broken at."""
+    long = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if len(line) > 85]
+    assert long == []
 
 
 ERROR = next(row for row in ROWS if row.name == "BMW has an error of its own (500)")

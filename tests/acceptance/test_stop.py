@@ -50,6 +50,17 @@ async def test_it_ends_with_0_in_time_and_loses_nothing(rehearsal, busy):
     assert daemon.acknowledged() <= set(rehearsal.axiom.ids())
 
 
+async def test_told_twice_it_ends_at_once_with_1_and_loses_nothing(rehearsal):
+    """What was under way is cut off, and a supervisor that looks at the code may know it."""
+    daemon = await delivery_under_way(rehearsal)
+    daemon.child.send_signal(signal.SIGTERM)
+    await daemon.until("app.stopping")
+    assert await daemon.terminate(within=2) == 1
+    code, out, err = await rehearsal.command("once")
+    assert code == 0, out + err
+    assert daemon.acknowledged() <= set(rehearsal.axiom.ids())
+
+
 async def test_an_idle_daemon_ends_at_once(rehearsal):
     daemon = await rehearsal.start("run")
     await daemon.until("poll.completed", count=2)

@@ -468,7 +468,7 @@ async def test_a_command_source_gets_what_its_drop_in_gives(house):
         await house.systemctl("restart")
 
         async def refused() -> bool:
-            return "the program ended with" in (await house.poller("status")).out
+            return "the program ended with" in " ".join((await house.poller("status")).out.split())
 
         await until(refused, "the program without a home", said=lambda: house.poller("status"))
         await house.install("--now", "--with", "command-source")

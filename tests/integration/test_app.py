@@ -88,7 +88,7 @@ async def test_a_clock_behind_the_newest_record_is_right_again_once_it_has_caugh
     assert not app.status().clock_set
     report = await desk.ask("once")
     assert report["exit_code"] == 1
-    assert "nothing was asked" in report["sources"][0]["error"]
+    assert "nothing was asked: clock not set" in report["sources"][0]["error"]
     await desk.clock.advance(600)
     assert app.status().clock_set
     assert (await desk.ask("once"))["exit_code"] == 0

@@ -8,13 +8,13 @@ import fcntl
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 import tarfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from poller.cli.main import run
 from poller.errors import JournalError
 from poller.journal.backup import archive, backup
 from poller.journal.base import Entry, Policy
@@ -46,12 +46,17 @@ async def journal(tmp_path: Path):
     await made.close()
 
 
-async def poller(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, str]:
-    words = [sys.executable, "-m", "poller", *arguments, "--config", str(folder / "config.toml")]
-    done = await asyncio.to_thread(
-        subprocess.run, words, capture_output=True, text=True, check=False, env=env
-    )
-    return done.returncode, done.stdout + done.stderr
+@pytest.fixture
+def poller(tmp_path, capsys) -> Callable[..., Awaitable[tuple[int, str]]]:
+    """``poller ARGUMENTS`` by that configuration: exit code, and all that it said."""
+
+    async def command(*arguments: str) -> tuple[int, str]:
+        # In a thread, for a daemon that it may ask is in this loop.
+        code = await asyncio.to_thread(run, [*arguments, "--config", str(tmp_path / "config.toml")])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return command
 
 
 def count(path: Path) -> int:
@@ -65,15 +70,15 @@ def mode(path: Path) -> int:
 
 @pytest.mark.usefixtures("journal")
 class TestCommand:
-    async def test_a_private_copy_beside_a_poller_that_runs(self, tmp_path, journal) -> None:
-        code, said = await poller(tmp_path, "backup", str(tmp_path / "copy.db"))
+    async def test_a_private_copy_beside_a_poller_that_runs(self, tmp_path, poller, journal) -> None:
+        code, said = await poller("backup", str(tmp_path / "copy.db"))
         assert (code, "Journal copied to" in said) == (0, True)
         assert count(tmp_path / "copy.db") == COUNT
         assert mode(tmp_path / "copy.db") == 0o600
         await journal.append(Entry(records=[record_number(COUNT)]))
 
-    async def test_the_logins_on_request(self, tmp_path) -> None:
-        code, said = await poller(tmp_path, "backup", str(tmp_path / "copy.db"), "--with-logins")
+    async def test_the_logins_on_request(self, tmp_path, poller) -> None:
+        code, said = await poller("backup", str(tmp_path / "copy.db"), "--with-logins")
         assert code == 0, said
         logins = tmp_path / "copy.db.logins.tar"
         assert mode(logins) == 0o600
@@ -81,15 +86,17 @@ class TestCommand:
             assert tar.getnames() == ["accounts", "accounts/cardata-1.json", "installation.key"]
         assert {file.name for file in tmp_path.iterdir()} >= {"copy.db", "copy.db.logins.tar"}
 
-    async def test_with_a_data_directory_no_configuration_is_needed(self, tmp_path) -> None:
+    async def test_with_a_data_directory_no_configuration_is_needed(self, tmp_path, poller) -> None:
         """As root beside a service: its secrets, and so its whole configuration, are not ours to read."""
         (tmp_path / "config.toml").write_text("[sinks.axiom]\ntype = 'axiom'\n")
         arguments = (str(tmp_path / "copy.db"), "--data-dir", str(tmp_path / "data"))
-        code, said = await poller(tmp_path, "backup", *arguments)
+        code, said = await poller("backup", *arguments)
         assert code == 0, said
         assert count(tmp_path / "copy.db") == COUNT
 
-    async def test_a_running_service_says_where_its_data_are(self, tmp_path, journal) -> None:
+    async def test_a_running_service_says_where_its_data_are(
+        self, tmp_path, poller, monkeypatch, journal
+    ) -> None:
         config = tmp_path / "config.toml"
         config.write_text("[sinks.axiom]\ntype = 'axiom'\n")
         runtime = tmp_path / "run"
@@ -100,18 +107,18 @@ class TestCommand:
 
         control = ControlServer(runtime / SOCKET_NAME, {"status": status})
         await control.start()
-        environ = {**os.environ, "RUNTIME_DIRECTORY": str(runtime)}
-        code, said = await poller(tmp_path, "backup", str(tmp_path / "copy.db"), env=environ)
+        monkeypatch.setenv("RUNTIME_DIRECTORY", str(runtime))
+        code, said = await poller("backup", str(tmp_path / "copy.db"))
         await control.stop()
         assert code == 0, said
         assert count(tmp_path / "copy.db") == COUNT
 
-    async def test_nothing_is_overwritten_and_nothing_half_done_is_left(self, tmp_path) -> None:
+    async def test_nothing_is_overwritten_and_nothing_half_done_is_left(self, tmp_path, poller) -> None:
         (tmp_path / "copy.db").write_text("mine")
         (tmp_path / "other.db.logins.tar").write_text("mine")
         before = {file.name for file in tmp_path.iterdir()}
         for name in ("copy.db", "other.db"):
-            code, said = await poller(tmp_path, "backup", str(tmp_path / name), "--with-logins")
+            code, said = await poller("backup", str(tmp_path / name), "--with-logins")
             assert code == 1
             assert "exists already" in said
         assert {file.name for file in tmp_path.iterdir()} == before

@@ -135,11 +135,11 @@ async def test_what_has_come_is_held_against_what_features_need(tmp_path, mute):
         arrived = {one.name: one.arrivals for one in source.wanted()}
     (_, (level, text)), mend = said(early, "vehicle 0000001")
     assert (level, mend.strip()) == ("ok", "")
-    assert text.startswith("3 of 66 descriptors have come so far; nothing yet for: Battery and charging;")
+    assert text.startswith("3 of 67 descriptors have come so far; nothing yet for: Battery and charging;")
     assert text.endswith("A parked car sends nothing: wait for a drive")
     (_, (level, text)), mend = said(examination, "vehicle 0000001")
     assert level == "warn"
-    assert text.startswith("3 of 66 descriptors")
+    assert text.startswith("3 of 67 descriptors")
     assert "nothing yet for: Battery and charging; Climate; Service and messages; Tyres; Position" in text
     assert "`poller descriptors home`" in mend
     assert arrived[ODOMETER] == {"0000001": "stream"}

@@ -145,6 +145,35 @@ async def test_a_server_in_trouble_is_said_while_the_stream_works(road, shape):
     assert all("all works" in quiet for quiet in silences(source, "car_quiet"))
 
 
+@pytest.mark.parametrize(
+    ("shape", "condition"), [("CU-503", "no_network"), ("fault 401", "refused"), ("plain 429", "no_network")]
+)
+async def test_after_a_restart_it_is_still_known_why_rest_fails(road, shape, condition):
+    """The next call is hours away, and until then nobody could tell that not all works."""
+    source = await road.started()
+    await settled(road, source)
+    road.rest.order(shape, count=None, path="/customers/vehicles")
+    await lived(road, source, 7)
+    before = silences(source, condition)
+    assert before != []
+    road.asked()
+    source = await road.restarted()
+    assert silences(source, condition) == before
+    assert not any("all works" in quiet for quiet in silences(source, "car_quiet"))
+    assert road.asked() == {}
+    road.rest.clear()
+    await lived(road, source, 2.5)
+    assert silences(await road.restarted(), condition) == []
+
+
+async def test_a_note_of_failures_that_was_damaged_stops_nobody(road):
+    source = await road.started()
+    await settled(road, source)
+    for damaged in ({"troubles": [{"what": 1}]}, {"troubles": 7}, {"troubles": ["x"]}):
+        await road.memory.remember(f"troubles:{source.account}", damaged)
+        assert silences(await road.restarted(), "no_network") == []
+
+
 @pytest.mark.parametrize("shape", ["CU-127 token", "fault 401"])
 async def test_a_token_that_bmw_refuses_is_no_answer_and_is_said(road, shape):
     """CU-127 means "no charging settings", and comes with an invalid token too."""
@@ -215,6 +244,25 @@ async def test_an_answer_that_is_none_is_journalled_and_put_into_quarantine(road
         "it is too long",
     ]
     assert (await tick(source))[ELECTRIC].value("odometer_km") == 81623
+
+
+async def test_an_answer_that_a_bug_keeps_us_from_reading_is_not_lost(road):
+    """It was paid for with one of fifty calls, and is read again after a fix."""
+    source = await road.started()
+    await settled(road, source)
+    road.memory.kept.clear()
+    with pytest.raises(MalformedAnswer, match="internal error: KeyError"):
+        await source._garage.take(ELECTRIC, "telematicData", {"telematic": b"{}"})
+    for body, told in ((b"[" * 100_000, "internal error: RecursionError"), (b'"x"', "not understood")):
+        with pytest.raises(SourceError, match=told):
+            await source._garage.take_mappings(body)
+    assert [list(answer.bodies) for answer in road.memory.kept] == [["telematic"], ["mappings"], ["mappings"]]
+    assert [reason.partition(":")[2].strip() for _, reason in road.quarantined[:2]] == [
+        "KeyError",
+        "RecursionError",
+    ]
+    assert len(road.quarantined) == 3
+    assert list(await tick(source)) == [ELECTRIC, PETROL]
 
 
 async def test_a_list_of_vehicles_may_hold_anything(tmp_path):

@@ -112,6 +112,20 @@ async def test_fifty_starts_in_a_row_cost_what_one_costs(road):
     assert road.asked() == {"chargingHistory": 1, "smartMaintenanceTyreDiagnosis": 2, "image": 2}
 
 
+async def test_a_journal_put_back_from_a_backup_forgets_no_call(road):
+    source = await road.started()
+    await tick(source)
+    await road.stop()
+    backup = dict(road.memory.values)
+    source = await road.started()
+    await road.clock.advance(7 * HOUR)
+    await tick(source)
+    spent = source.channels().quota.used_24h
+    await road.stop()
+    road.memory.values = backup
+    assert (await road.started()).channels().quota.used_24h == spent
+
+
 async def test_a_vehicle_without_an_image_is_not_asked_for_it_again(tmp_path):
     async with house(tmp_path, [Vehicle(PETROL, basic={"driveTrain": "CONV"}, has_image=False)]) as road:
         source = await road.started()

@@ -197,3 +197,28 @@ async def test_what_cannot_be_read_ends_the_connection_and_is_named(packet) -> N
     ):
         await until(lambda: listener.reason == "garbled")
         assert listener.state == "waiting"
+
+
+async def test_a_packet_that_does_not_end_is_no_connection() -> None:
+    """A byte now and then is no sign of life, although it is traffic."""
+    clock = ManualClock()
+
+    async def broker(reader, writer) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, packets.BadPacket, OSError):
+            await packets.read_packet(reader)
+            writer.write(b"\x20\x03\x00\x00\x00")
+            _, body = await packets.read_packet(reader)
+            writer.write(b"\x90\x04" + body[:2] + b"\x00\x00" + b"\x30\xff\x7f")
+            while not reader.at_eof():
+                writer.write(b"x")
+                await writer.drain()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(reader.read(64), 0.02)
+
+    limits = StreamLimits(packet_within=0.2)
+    async with (
+        answering(broker) as address,
+        listening(settings(f"mqtt://{address}"), Account(clock), clock, limits=limits) as listener,
+    ):
+        await until(lambda: listener.reason == "garbled", within=5)
+        assert listener.state == "waiting"

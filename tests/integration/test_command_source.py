@@ -18,7 +18,7 @@ from poller.errors import MalformedAnswer, SourceUnavailable
 from poller.simulator.fleet import BMW_VIN, MINI_VIN
 from poller.simulator.garage import demo_garage
 from poller.sources.base import Source, SourceContext
-from poller.sources.command import CommandSource
+from poller.sources.command import CommandSource, run
 from poller.sources.settings import CommandSettings
 from poller.testing.clock import ManualClock
 from poller.testing.memory import DictMemory
@@ -215,6 +215,20 @@ async def test_a_cancelled_poll_ends_the_whole_group(bench) -> None:
     with pytest.raises(asyncio.CancelledError):
         await poll
     await until(lambda: not alive(bench.grandchild))
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_start_that_is_given_up_is_not_waited_for(tmp_path, steps) -> None:
+    """Wherever in it Ctrl-C comes: asyncio alone would wait for pipes that nobody opens any more."""
+    poll = asyncio.create_task(
+        run(["sh", "-c", "echo hi; sleep 60"], folder=tmp_path, seconds=60, max_output=9)
+    )
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    poll.cancel()
+    done, _ = await asyncio.wait({poll}, timeout=5)
+    assert poll in done
+    assert poll.cancelled()
 
 
 async def test_it_has_no_input_no_terminal_and_none_of_our_secrets(bench, monkeypatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -296,3 +297,18 @@ def test_the_same_input_gives_equal_settings(write, environ, tmp_path) -> None:
     path = write("config.toml", BMW + 'password = "hunter2"')
     first, second = (load(path, environ=environ, cwd=tmp_path).settings for _ in range(2))
     assert first == second
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's data lie with the service's")
+def test_root_with_a_file_of_his_own_is_told_where_its_data_go(write, environ, tmp_path) -> None:
+    del environ["POLLER_DATA_DIR"]
+    path = write("config.toml", DUMPS)
+    loaded = load(path, environ=environ, cwd=tmp_path)
+    assert loaded.settings.data_dir == Path("/var/lib/poller")
+    assert loaded.warnings == (
+        f"{path}: root's data are in /var/lib/poller, as the service's: for others set data_dir",
+    )
+    elsewhere = environ | {"POLLER_DATA_DIR": "data"}
+    assert load(path, environ=elsewhere, cwd=tmp_path).warnings == ()
+    service = environ | {"STATE_DIRECTORY": "/var/lib/poller"}
+    assert load(path, environ=service, cwd=tmp_path).warnings == ()

@@ -21,7 +21,7 @@ from poller.watch import Manners, Watch
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 WELL = DaemonStatus("1", NOW, NOW)
-OLD = SinkStatus("axiom", "axiom", live=False, backlog=3, oldest_record_at=NOW - timedelta(hours=2))
+OLD = SinkStatus("axiom", "axiom", live=False, backlog=3, waiting_since=NOW - timedelta(hours=2))
 
 
 class Service:

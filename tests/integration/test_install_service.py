@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from poller.cli.install_service import _beforehand as beforehand
+from poller.cli.install_service import _carry_out as carry_out_and_say
 from poller.errors import PollerError
 from poller.service import plan, units
 from poller.service.machine import Machine
@@ -249,3 +251,36 @@ def test_what_was_killed_before_systemd_read_the_unit_is_made_good(machine, comm
     commands.stale = True
     install(machine)
     assert "systemctl daemon-reload" in commands.changes()
+
+
+def test_a_dry_run_says_as_whom_it_runs_where_its_data_are_and_whether_it_would_start(machine) -> None:
+    """The steps say what is written; this is what somebody wants to know before he agrees to them."""
+    told = " ".join(beforehand(service(machine), now=True))
+    assert "a user of its own" in told
+    assert "/var/lib/poller" in told
+    assert "not be started: there is no source" in told
+    machine.at("/etc/poller").mkdir()
+    machine.at("/etc/poller/config.toml").write_text(SOURCE)
+    assert "that takes --now" in " ".join(beforehand(service(machine), now=False))
+    assert "not be started" not in " ".join(beforehand(service(machine), now=True))
+    mine = Service(machine, 257, home="/home/me", config="/home/me/.config")
+    assert "as you while you are logged in; its data are in /home/me/.local/share/poller" in " ".join(
+        beforehand(mine, now=True)
+    )
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_what_is_said_is_marked_once_and_fits_a_terminal(machine, capsys, dry_run) -> None:
+    steps = plan.installing(service(machine), POLLER, (), now=True)
+    todo = [step for step in steps if not step.done()]
+    carry_out_and_say(steps, dry_run=dry_run)
+    said = capsys.readouterr().out.splitlines()
+    assert len([line for line in said if line.startswith("  -> ")]) == len(todo)
+    assert [line for line in said if len(line) > 80] == []
+    carry_out_and_say(plan.installing(service(machine), POLLER, (), now=True), dry_run=False)
+    assert ("->" in capsys.readouterr().out) is dry_run
+
+
+def test_every_step_says_what_it_is_for_where_its_name_does_not(machine) -> None:
+    steps = plan.installing(service(machine), POLLER, list(Extra), now=True)
+    assert [step.thing for step in steps if not step.why] == ["/etc/poller (0750, group " + OURS + ")"]

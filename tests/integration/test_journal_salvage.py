@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from journal_damage import break_page_of, break_root_of
 
+from poller.cli.main import run
 from poller.errors import JournalError
 from poller.journal.base import Entry, Policy
 from poller.journal.salvage import Salvaged, backup, salvage
@@ -191,6 +192,15 @@ class TestSalvage:
         await salvage(old, into)
         assert old.read_bytes() == before
         assert {file.name for file in old.parent.iterdir()} == {"journal.db", "poller.lock"}
+
+    @pytest.mark.parametrize(("table", "code"), [(None, 0), ("shelves", 1), ("records", 1)])
+    async def test_where_no_record_comes_back_the_command_has_failed(self, old, tmp_path, table, code):
+        if table:
+            break_root_of(old, table)
+        config = tmp_path / "config.toml"
+        config.write_text('data_dir = "new"\n[sources.dumps]\ntype = "recorded"\ndirectory = "dumps"\n')
+        words = ["salvage", str(old), "--config", str(config)]
+        assert await asyncio.to_thread(run, words) == code
 
     async def test_nothing_to_salvage(self, tmp_path, into):
         with pytest.raises(JournalError, match="no file"):

@@ -23,6 +23,7 @@ from poller.errors import (
     ConfigError,
     LoginRequired,
     MalformedAnswer,
+    RateLimited,
     SourceBlocked,
     SourceUnavailable,
 )
@@ -288,6 +289,45 @@ def test_bmws_refusal_of_third_parties_has_its_own_name(account, car, watched) -
     watched.fail(STATE, 489, "Blocked")
     with pytest.raises(SourceBlocked):
         asyncio.run(account.get_vehicles())
+
+
+def test_where_bmw_has_told_us_to_wait_nobody_is_asked_before(account, car, watched, clock) -> None:
+    """Neither for a vehicle nor for an order: a script's loop must not ask servers that said no."""
+    watched.counts()
+    watched.fail(FLASH, 489, "Blocked", times=None)
+    with pytest.raises(SourceBlocked) as first:
+        asyncio.run(car.remote_services.trigger_remote_light_flash())
+    assert watched.counts()[FLASH] == 1
+    for call in (car.remote_services.trigger_remote_light_flash, account.get_vehicles, car.get_vehicle_state):
+        with pytest.raises(SourceBlocked) as again:
+            asyncio.run(call())
+        assert (again.value.until, again.value.hint) == (first.value.until, first.value.hint)
+    assert watched.requests == []
+    clock._move(clock.monotonic() + 86_401)
+    asyncio.run(account.get_vehicles())
+    assert account.failures == {}
+
+
+def test_what_the_look_after_an_order_is_told_holds_too(account, car, watched) -> None:
+    path = "/eadrax-vrccs/v4/presentation/remote-commands/door-lock"
+    watched.on_request = lambda request: (
+        watched.fail(STATE, 429, "in 600 seconds") if request.path == path else None
+    )
+    assert asyncio.run(car.remote_services.trigger_remote_door_lock()).state is CommandState.EXECUTED
+    watched.counts()
+    with pytest.raises(RateLimited):
+        asyncio.run(account.get_vehicles())
+    assert watched.requests == []
+
+
+def test_so_does_what_came_in_the_place_of_an_orders_end(account, car, watched) -> None:
+    watched.fail(EVENT_STATUS, 489, "Blocked")
+    with pytest.raises(CommandFailed):
+        asyncio.run(car.remote_services.trigger_remote_light_flash())
+    watched.counts()
+    with pytest.raises(SourceBlocked):
+        asyncio.run(account.get_vehicles())
+    assert watched.requests == []
 
 
 # --- orders -------------------------------------------------------------------------------------

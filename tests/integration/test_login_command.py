@@ -175,6 +175,6 @@ def test_without_a_token_it_says_what_to_give_it(tmp_path, monkeypatch, capsys, 
     assert "the captcha token is empty" in capsys.readouterr().err
 
 
-def test_a_source_without_a_login_says_so(tmp_path):
-    done = CliRunner().invoke(app, ["login", "dumps", "--config", str(configured(tmp_path))])
-    assert str(done.exception) == "source dumps (recorded) needs no login"
+def test_to_log_in_where_there_is_no_login_is_misuse(tmp_path, capsys):
+    assert run(["login", "dumps", "--config", str(configured(tmp_path))]) == 2
+    assert capsys.readouterr().err == "poller: source dumps (recorded) needs no login\n"

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 
 from poller.app import App
 from poller.cli.login import login_at
-from poller.errors import ConfigError, LoginRequired, PollerError
+from poller.errors import ConfigError, LoginRequired
 from poller.login_desk import LoginDesk
 from poller.runtime.clock import SystemClock
 from poller.settings import load
@@ -105,7 +105,7 @@ async def test_a_second_terminal_shows_the_same_code(door, capsys):
     ("source", "given", "error", "words"),
     [
         ("work", {}, ConfigError, "no source named work"),
-        ("dumps", {}, PollerError, "needs no login"),
+        ("dumps", {}, ConfigError, "needs no login"),
         ("home", {"captcha_token": "x"}, ConfigError, "takes no token"),
         ("bmw", {}, ConfigError, "needs the password"),
     ],

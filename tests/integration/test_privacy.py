@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+import poller
 from poller.app import App
 from poller.cli.main import run
 from poller.cli.privacy import lines
 from poller.commands import TABLE
-from poller.disclosure import Disclosure, disclosures, report
+from poller.disclosure import MADE, Disclosure, disclosures, report
 from poller.settings import load
 from poller.settings.tree import SINKS, SOURCES
+from poller.vehicle.records import KINDS
 
 SECRETS = ("hunter2", "xaat-secret", "owner@example.com", "WMW00000000000001", "12345678-90ab")
 CONFIG = """
@@ -194,3 +197,25 @@ location = "rounded"
     assert parts["sink home"].to == ("broker.example.org",)
     assert "position: rounded to about 1 km" in parts["sink home"].sends
     assert "hunter2" not in repr(parts)
+
+
+def test_what_a_sink_gets_are_the_kinds_of_records_that_somebody_makes(told) -> None:
+    """Charging sessions and trips have a name, and no maker yet: none leaves the house, none is listed."""
+    sources = "\n".join(path.read_text() for path in Path(poller.__file__).parent.rglob("*.py"))
+    assert set(re.findall(r'\bkind="(\w+)"', sources)) & set(KINDS) == set(MADE)
+    sends = " ".join(told()["sink files"].sends)
+    assert "snapshots with all readings, alerts, what you ordered a car to do" in sends
+    assert "trip" not in sends
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        ('["alert"]', "alerts"),
+        ('["trip"]', "nothing: of its kinds no record is made yet"),
+        ('["trip", "snapshot"]', "snapshots with all readings"),
+    ],
+)
+def test_what_a_sink_of_certain_kinds_gets(told, kinds, words) -> None:
+    text = CONFIG.replace('type = "json_files"', f'type = "json_files"\nkinds = {kinds}')
+    assert told(text)["sink files"].sends[1] == words

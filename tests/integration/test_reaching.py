@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from poller.cli.main import run
 from poller.settings import data_dir_despite
 from poller.web.control import SOCKET_NAME, ControlServer
 
@@ -18,27 +19,28 @@ BAD = {
 }
 
 
-async def poller(folder: Path, *arguments: str) -> tuple[int, str]:
-    """``poller ARGUMENTS`` in the folder: exit code, and all that it said."""
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "poller", *arguments),
-        cwd=folder,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(30):
-        said, _ = await child.communicate()
-    return child.returncode or 0, said.decode()
+@pytest.fixture
+def poller(tmp_path, monkeypatch, capsys) -> Callable[..., Awaitable[tuple[int, str]]]:
+    """``poller ARGUMENTS`` in the test's folder: exit code, and all that it said."""
+    monkeypatch.chdir(tmp_path)
+
+    async def command(*arguments: str) -> tuple[int, str]:
+        # In a thread, for the daemon that it may ask is in this loop.
+        code = await asyncio.to_thread(run, arguments)
+        said = capsys.readouterr()
+        return code, said.err + said.out
+
+    return command
 
 
 @pytest.mark.parametrize(
     "command",
     [["status"], ["alerts"], ["vehicle", "status"], ["dead-letters", "list"], ["check"], ["privacy"]],
 )
-async def test_looking_makes_no_journal(tmp_path, command) -> None:
+async def test_looking_makes_no_journal(tmp_path, poller, command) -> None:
     """An empty one, in a place that is not the poller's, would look as if all were lost."""
     (tmp_path / "config.toml").write_text('data_dir = "data"\n' + DUMPS)
-    code, said = await poller(tmp_path, *command)
+    code, said = await poller(*command)
     if command not in (["check"], ["privacy"]):
         assert (code, said.splitlines()[0]) == (
             1,
@@ -49,7 +51,7 @@ async def test_looking_makes_no_journal(tmp_path, command) -> None:
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
 @pytest.mark.parametrize("data_dir", [(), ("--data-dir", "data")])
-async def test_a_bad_file_does_not_hide_the_running_daemon(tmp_path, bad, data_dir) -> None:
+async def test_a_bad_file_does_not_hide_the_running_daemon(tmp_path, poller, bad, data_dir) -> None:
     """What it was started with still runs, and its status says that the file was refused."""
     (tmp_path / "config.toml").write_text(bad if not data_dir else bad.partition("\n")[2])
     (tmp_path / "data").mkdir()
@@ -59,10 +61,10 @@ async def test_a_bad_file_does_not_hide_the_running_daemon(tmp_path, bad, data_d
 
     control = ControlServer(tmp_path / "data" / SOCKET_NAME, {"status": status})
     await control.start()
-    code, said = await poller(tmp_path, "status", "--json", *data_dir)
+    code, said = await poller("status", "--json", *data_dir)
     await control.stop()
     assert (code, "by the daemon" in said) == (0, True), said
-    code, said = await poller(tmp_path, "status", *data_dir)
+    code, said = await poller("status", *data_dir)
     assert (code, "config.toml" in said) == (2, True), said
 
 

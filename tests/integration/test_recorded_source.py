@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -339,6 +341,42 @@ async def test_what_is_no_plain_file_neither_stops_nor_hangs_the_look(folder) ->
     assert sorted(error.message for error in bad) == [
         "?.json: it is empty", "loop.json: it cannot be read: Too many levels of symbolic links",
     ]  # fmt: skip
+
+
+class DeadDisk(ManualClock):
+    """Holds up whoever looks at the time beside the event loop, as a disk would that does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(NOW)
+        self.asked, self.answers = threading.Event(), threading.Event()
+
+    def now(self) -> datetime:
+        if threading.current_thread() is not threading.main_thread():
+            self.asked.set()
+            assert self.answers.wait(10)
+        return super().now()
+
+
+def looking() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "source-dumps"]
+
+
+async def test_a_disk_that_hangs_costs_one_thread_however_often_it_is_polled(folder) -> None:
+    folder.clock = clock = DeadDisk()
+    folder.put("1.json", [vehicle()])
+    source = folder.source()
+    poll = asyncio.create_task(source.targets())
+    await asyncio.sleep(0)
+    assert await asyncio.to_thread(clock.asked.wait, 10)
+    poll.cancel()  # as `Rounds` does after a quarter of an hour
+    for _ in range(3):
+        with pytest.raises(SourceUnavailable, match="has not answered since an earlier look") as caught:
+            await source.targets()
+        assert "mount" in caught.value.hint
+    (thread,) = looking()
+    clock.answers.set()
+    await asyncio.to_thread(thread.join, 10)
+    assert len(await source.targets()) == 1
 
 
 async def test_what_was_forgotten_or_cannot_be_remembered_only_comes_again(folder) -> None:

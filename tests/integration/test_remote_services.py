@@ -17,6 +17,7 @@ from remote_script import (
     EVENT_STATUS,
     EXECUTED,
     HORN,
+    PICTURES,
     POI,
     PROFILE,
     SETTINGS,
@@ -40,7 +41,9 @@ from poller.errors import (
 )
 from poller.runtime import log
 from poller.simulator.login import GCID
+from poller.sources.mybmw.remote.views import VIEWS
 from poller.sources.mybmw.transport import Limits
+from poller.sources.remote import Deadline
 from poller.vehicle.command import CommandState, Order
 
 HOUR = {"hour": 0, "minute": 0}
@@ -210,6 +213,30 @@ async def test_an_order_that_could_not_be_sent_for_a_minute_is_not_sent_any_more
         road.watched.on_request = slow
         with pytest.raises(CommandRefused, match="was not sent any more"):
             await source.execute(Order(VIN, "unlock"))
+    assert road.script.asked == []
+
+
+async def test_nor_is_it_when_the_login_had_to_be_renewed_over_it(road) -> None:
+    """BMW refuses the token when it gets the order, and takes its time to give another."""
+    source, clock = await ready(road), road.clock
+
+    def slow(request) -> None:
+        if request.path == TOKEN:
+            clock._move(clock._steady + 61)
+
+    road.watched.on_request = slow
+    road.script.says(COMMANDS + "door-unlock", Said(status=401), ACCEPTED)
+    with pytest.raises(CommandRefused, match="was not sent any more"):
+        await source.execute(Order(VIN, "unlock"))
+    assert len(road.script.asked) == 1  # the one that was answered by 401
+
+
+async def test_nor_is_it_later_than_its_owners_minute(road) -> None:
+    """Which began before the source was asked: a list of cars may have been slow."""
+    source, deadline = await ready(road), Deadline(road.clock)
+    road.clock._move(road.clock._steady + 61)
+    with pytest.raises(CommandRefused, match="was not sent any more"):
+        await source.execute(Order(VIN, "unlock"), deadline)
     assert road.script.asked == []
 
 
@@ -495,3 +522,12 @@ async def test_no_place_and_no_vin_in_any_error_outcome_or_log(road, logged, spo
     places = {"48.123456", "11.654321", "54.7211", "2.2504", "48.1769", "Petuelring", "Long Road"}
     secret = {VIN, GCID, "owner@example.com", "abcdefgh", *places, *tokens}
     assert [word for word in secret if word in said] == []
+
+
+async def test_one_picture_that_is_none_costs_no_other(road) -> None:
+    """A page in place of a drawing, or one as large as a film: the other views are drawings."""
+    source = await ready(road, limits=Limits(timeout=5.0, largest_body=10_000))
+    good = b"\x89PNG\r\n\x1a\n"
+    road.script.says(PICTURES, Said(good), Said(b"<html>"), Said(b"x" * 20_000), Said(status=404), Said(good))
+    views = list(VIEWS)[:5]
+    assert list(await source.pictures(VIN, views)) == [views[0], views[4]]

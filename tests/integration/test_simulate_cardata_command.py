@@ -7,14 +7,16 @@ import re
 import signal
 import sys
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
+from poller.cli.main import run
 from poller.sources.cardata.settings import CarDataSettings
 
 COMMAND = (sys.executable, "-m", "poller")
@@ -43,11 +45,15 @@ def table(text: str) -> dict[str, Any]:
     return tomllib.loads(text[text.index("[sources.home]") :])["sources"]["home"]
 
 
-async def poller(*arguments: str) -> tuple[int, str, str]:
-    child = await asyncio.create_subprocess_exec(*COMMAND, *arguments, **PIPES)
-    async with asyncio.timeout(30):
-        out, complaint = await child.communicate()
-    return child.returncode, out.decode(), complaint.decode()
+@pytest.fixture
+def poller(capsys) -> Callable[..., Awaitable[tuple[int, str, str]]]:
+    """``poller ARGUMENTS``: exit code, stdout, stderr; what it talks to is a process of its own."""
+
+    async def command(*arguments: str) -> tuple[int, str, str]:
+        code = await asyncio.to_thread(run, arguments)
+        return code, *capsys.readouterr()
+
+    return command
 
 
 async def test_what_it_prints_is_a_source_with_a_login_page_and_a_stream() -> None:
@@ -66,7 +72,7 @@ async def test_what_it_prints_is_a_source_with_a_login_page_and_a_stream() -> No
         await writer.wait_closed()
 
 
-async def test_an_owner_logs_in_and_has_his_cars(tmp_path: Path) -> None:
+async def test_an_owner_logs_in_and_has_his_cars(tmp_path: Path, poller) -> None:
     """From zero, by the commands that he types; the simulator presses "Allow"."""
     async with simulating("--allow-logins", "--speed", "60") as text:
         config = tmp_path / "config.toml"
@@ -82,7 +88,7 @@ async def test_an_owner_logs_in_and_has_his_cars(tmp_path: Path) -> None:
     assert vehicles == {"0000001", "0000002"}
 
 
-async def test_a_port_of_the_stream_that_is_taken_is_named() -> None:
+async def test_a_port_of_the_stream_that_is_taken_is_named(poller) -> None:
     async with simulating() as text:
         port = urlsplit(table(text)["stream_url"]).port
         code, said, complaint = await poller("simulate", "--stream", str(port))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import socket
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -88,16 +89,10 @@ def test_what_cannot_be_is_a_usage_error(capsys, option, value, named) -> None:
     assert named in complaint
 
 
-async def test_a_taken_port_is_a_failure_that_says_so(start) -> None:
-    first = await start()
-    port = re.search(r"127\.0\.0\.1:(\d+)", await printed(first))[1]
-    second = await start("--listen", port)
-    async with asyncio.timeout(15):
-        _, complaint = await second.communicate()
-    assert second.returncode == 1
-    assert b"choose another port" in complaint
-    first.send_signal(signal.SIGTERM)
-    await first.communicate()
+def test_a_taken_port_is_a_failure_that_says_so(capsys) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert run(["simulate", "--listen", str(taken.getsockname()[1])]) == 1
+    assert "choose another port" in capsys.readouterr().err
 
 
 async def test_a_scenario_is_told_and_played_on_the_warped_clock(start) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from contextlib import closing
+from contextlib import closing, contextmanager
 from gzip import compress
 
 import pytest
@@ -85,20 +86,37 @@ async def test_nobody_there_is_certainly_not_sent(http) -> None:
     assert (told.value.reason, "network" in told.value.hint) == ("network", True)
 
 
-async def test_a_connection_that_never_comes_about_is_certainly_not_sent(http) -> None:
-    """A listener whose queue is full lets nobody in: the network swallows, and nobody has heard us."""
+@contextmanager
+def nobody_let_in():
+    """The address of a listener whose queue is full: the network swallows what comes."""
     with closing(socket.create_server(("127.0.0.1", 0), backlog=0)) as server:
         waiting = [socket.socket() for _ in range(4)]
         try:
             for one in waiting:
                 one.setblocking(False)
                 one.connect_ex(server.getsockname())
-            with pytest.raises(NotSent) as told:
-                await http.send(Call("GET", f"http://127.0.0.1:{server.getsockname()[1]}/x"))
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/x"
         finally:
             for one in waiting:
                 one.close()
+
+
+async def test_a_connection_that_never_comes_about_is_certainly_not_sent(http) -> None:
+    with nobody_let_in() as url, pytest.raises(NotSent) as told:
+        await http.send(Call("GET", url))
     assert told.value.reason == "network"
+
+
+async def test_a_call_may_have_less_time_to_be_connected_than_others() -> None:
+    """What must not go out late is given up, and nobody has heard of it."""
+    patient = HttpClient("BMW", Limits(timeout=60.0))
+    await patient.open()
+    try:
+        async with asyncio.timeout(10):
+            with nobody_let_in() as url, pytest.raises(NotSent, match="ConnectTimeout"):
+                await patient.send(Call("POST", url, connect_within=0.1))
+    finally:
+        await patient.close()
 
 
 @pytest.mark.parametrize(

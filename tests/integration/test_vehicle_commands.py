@@ -435,7 +435,7 @@ class TestImage:
         line.poller.report = {**CHOSEN, "pictures": {"front": base64.b64encode(b"x").decode()}}
         assert line("image", "mini") == 0
         assert line.out == "front.png\nPictures of mini (Cooper SE) written to this folder: 1 file.\n"
-        assert "no picture of frontside, side" in line.err
+        assert "no PNG picture of frontside, side" in line.err
         line.poller.report = {**CHOSEN, "pictures": {}}
         assert line("image") == 1
 

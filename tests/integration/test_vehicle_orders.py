@@ -23,6 +23,7 @@ from poller.errors import (
     SourceError,
     SourceUnavailable,
 )
+from poller.last_orders import LastOrders
 from poller.sources.base import Target
 from poller.testing.journal import MemoryJournal
 from poller.testing.sources import VIN
@@ -44,6 +45,18 @@ async def two(tmp_path) -> AsyncIterator[OrderHouse]:
     await made.open(BMW + WIFE + NAMES)
     yield made
     await made.app.close()
+
+
+async def _journalling(house: OrderHouse) -> MemoryJournal:
+    """An app that runs over a journal which can be told to be full."""
+    app = house.make()
+    (house.folder / "data").mkdir()
+    app.journal = journal = MemoryJournal(house.clock)
+    app.orders = LastOrders(journal)
+    app.road = app._road(app.loaded)
+    await journal.open(["files"])
+    await app.road.open()
+    return journal
 
 
 class TestWhoIsMeant:
@@ -233,17 +246,15 @@ class TestJournal:
 
     async def test_what_cannot_be_journalled_is_not_sent(self, tmp_path) -> None:
         house = OrderHouse(tmp_path)
-        app = house.make()
-        (tmp_path / "data").mkdir()
-        app.journal = journal = MemoryJournal(house.clock)
-        app.road = app._road(app.loaded)
-        await journal.open([])
-        await app.road.open()
+        journal = await _journalling(house)
         journal.full = True
         with pytest.raises(JournalFull):
             await house.order()
         assert house.built["bmw"].orders == []
-        journal.full = False
+
+    async def test_an_end_that_the_journal_cannot_take_follows_when_it_can(self, tmp_path) -> None:
+        house = OrderHouse(tmp_path)
+        journal = await _journalling(house)
 
         async def fill() -> None:
             journal.full = True
@@ -251,6 +262,26 @@ class TestJournal:
         house.built["bmw"].before_end = fill
         report = await house.order()
         assert (report["exit_code"], bool(report["unkept"])) == (0, True)
+        await house.app.keep_ends()
+        assert [record.body["state"] for record in await house.journalled()] == ["ordered"]
+        journal.full = False
+        await house.app.keep_ends()
+        assert [record.body["state"] for record in await house.journalled()] == ["executed"]
+        assert house.app.unkept == {}
+
+    async def test_a_stop_gives_such_an_end_a_last_chance(self, tmp_path) -> None:
+        house = OrderHouse(tmp_path)
+        journal = await _journalling(house)
+
+        async def fill() -> None:
+            journal.full = True
+
+        house.built["bmw"].before_end = fill
+        await house.order()
+        journal.full = False
+        await house.app.close()
+        await house.app.journal.open(["files"])
+        assert [record.body["state"] for record in await house.journalled()] == ["executed"]
 
     async def test_no_place_is_in_record_or_log(self, house) -> None:
         place = {"latitude": 48.17718, "longitude": 11.55672, "name": "Secret", "street": "Hidden 1"}

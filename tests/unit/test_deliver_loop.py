@@ -393,6 +393,16 @@ async def test_a_sink_that_claims_too_much_is_not_believed(bench) -> None:
     assert (await bench.journal.backlog(SINK)).records == 2
 
 
+async def test_history_waits_since_it_was_taken_in(bench) -> None:
+    await bench.delivery.refresh()
+    await bench.clock.sleep(365 * 86_400)
+    await bench.delivery.refresh()
+    await bench.fill(3)
+    await bench.delivery.refresh()
+    status = bench.delivery.status()
+    assert (status.oldest_record_at, status.waiting_since) == (START, bench.clock.now())
+
+
 async def test_the_status_says_how_it_stands(bench) -> None:
     await bench.fill(3)
     await bench.delivery.refresh()

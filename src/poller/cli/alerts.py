@@ -9,6 +9,7 @@ import typer
 from poller.cli import options
 from poller.cli.alerts_test import send_sample
 from poller.cli.speaking import reach
+from poller.cli.wording import wrapped
 from poller.vehicle.display import ago
 from poller.vehicle.records import Json, parse_time
 
@@ -36,7 +37,7 @@ def alerts(
     for alert in found:
         raised = ago(parse_time(alert["raised_at"]), parse_time(report["now"]))
         typer.echo(f"{alert['severity']:<8}  {alert['title']} ({raised})")
-        typer.echo(f"{'':<8}  {alert['text']}")
+        typer.echo("\n".join(wrapped([f"{'':<8}  {alert['text']}"])))
     if not found:
         typer.echo("No alerts.")
     return 0

@@ -15,6 +15,7 @@ import typer
 from poller import __released__
 from poller.cli import options
 from poller.cli.speaking import load_and_log, reach
+from poller.cli.wording import wrapped
 from poller.settings import Loaded
 from poller.sources.findings import Finding
 from poller.vehicle.display import size
@@ -41,7 +42,7 @@ def doctor(
     if as_json:
         typer.echo(json.dumps({"findings": findings, "calls": report["calls"], "exit_code": exit_code}))
     else:
-        typer.echo("\n".join(lines(findings, report["calls"])))
+        typer.echo("\n".join(wrapped(lines(findings, report["calls"]))))
     return exit_code
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from poller.cli.wording import wrapped
 from poller.errors import PollerError
 from poller.service import plan
 from poller.service.machine import Machine, require_root, require_session
@@ -18,13 +19,13 @@ from poller.service.steps import Step
 from poller.service.units import Extra
 
 User = Annotated[bool, typer.Option("--user", help="For this account alone, without root.")]
-Now = Annotated[bool, typer.Option("--now", help="Start it too, now and with the machine.")]
+Now = Annotated[bool, typer.Option("--now", help="Start it too, now and at each boot.")]
 With = Annotated[
     list[Extra] | None,
-    typer.Option("--with", help="Also this drop-in: see docs/operating/systemd.md.", metavar="DROP-IN"),
+    typer.Option("--with", help="Also this drop-in: command-source or encrypted-secrets.", metavar="DROP-IN"),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-Remove = Annotated[bool, typer.Option("--remove", help="Take the service away; data stay.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done; nothing changes.")]
+Remove = Annotated[bool, typer.Option("--remove", help="Take the service away; configuration and data stay.")]
 
 
 def install_service(
@@ -37,7 +38,9 @@ def install_service(
 ) -> int:
     """Make this poller a service of systemd, or renew it.
 
-    Prints what it is going to do, then does it; what is there already stays as it is. Drop-ins:
+    Prints what it is going to do, then does it: with --dry-run it stops there, and needs no root. The
+    service runs as a user of its own, reads /etc/poller/config.toml, and keeps its data in
+    /var/lib/poller; a configuration that is there is kept. Drop-ins:
     command-source gives the programs of such sources what the sandbox denies them;
     encrypted-secrets says that the files in /etc/poller/secrets are encrypted.
     """
@@ -46,10 +49,13 @@ def install_service(
     service = _service(machine, version, user=user, dry_run=dry_run)
     try:
         steps = plan.removing(service) if remove else _installing(service, extras or (), now=now)
-        typer.echo("Takes the service away:" if remove else f"Makes poller a service of systemd {version}:")
+        does = "take the service away" if remove else f"make poller a service of systemd {version}"
+        typer.echo(f"{'This would' if dry_run else 'Going to'} {does} (ok: is so already):")
         _carry_out(steps, dry_run=dry_run)
         if not dry_run:
             typer.echo("\n".join(_removed(service) if remove else _next(service, now=now)))
+        elif not remove:
+            typer.echo("\n".join(wrapped(_beforehand(service, now=now))))
     except PermissionError as error:
         raise PollerError(f"{error.filename} is closed to this account", hint="do it with sudo") from error
     return 0
@@ -93,6 +99,16 @@ def _carry_out(steps: Sequence[Step], *, dry_run: bool) -> None:
             words = f"could not {step.order} {step.thing}".rstrip()
             raise PollerError(f"{words}: {error.strerror}") from error
     typer.echo("Done." if todo else "Nothing was to be done.")
+
+
+def _beforehand(service: Service, *, now: bool) -> Iterator[str]:
+    """What the steps do not say to somebody who thinks about it."""
+    yield plan.runs_as(service)
+    if plan.without_source(service):
+        yield "It would not be started: there is no source in its configuration yet."
+    elif not now and not service.active:
+        yield "It would not be started: that takes --now."
+    yield "`--remove --dry-run` shows how it goes again."
 
 
 def _next(service: Service, *, now: bool) -> Iterator[str]:

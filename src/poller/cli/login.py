@@ -132,7 +132,7 @@ def _source(loaded: Loaded, name: str, clock: Clock) -> Any:
     prepare_folder(loaded.settings.data_dir)
     source = BUILDERS[settings.type](name, settings, source_context(loaded, clock, NoMemory()))
     if not (isinstance(source, ByDevice) or hasattr(source, "login")):
-        raise PollerError(f"source {name} ({settings.type}) needs no login")
+        raise ConfigError([f"source {name} ({settings.type}) needs no login"])
     return source
 
 

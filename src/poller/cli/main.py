@@ -98,12 +98,14 @@ def _command() -> TyperGroup:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and give its exit code: 0 good, 1 failed, 2 usage, 3 a human must log in."""
+    """Run one command and give its exit code, as docs/operating/commands.md has them."""
     try:
         _command()(list(arguments))
     except PollerError as error:
         print_error(error)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import typer
 
 from poller.cli import options
 from poller.cli.speaking import load_and_log, reach
+from poller.cli.wording import wrapped
 
 
 def run(
@@ -44,17 +46,25 @@ def once(
 ) -> int:
     """Poll everything now, deliver, and exit.
 
+    What shows the newest state (prometheus, the state of mqtt) is left to `poller run`.
     Exit code 0: good; 1: something failed; 3: a human must log in.
     """
     report = reach(config, options.overrides(data_dir, log_level), "once")
     if as_json:
         typer.echo(json.dumps(report))
     else:
-        for source in report["sources"]:
-            typer.echo(_source_line(source))
-        for sink in report["sinks"]:
-            typer.echo(_sink_line(sink))
+        typer.echo("\n".join(wrapped(_lines(report))))
     return int(report["exit_code"])
+
+
+def _lines(report: dict[str, Any]) -> Iterator[str]:
+    """How it went, for people."""
+    for source in report["sources"]:
+        yield from _source_line(source).splitlines()
+    for sink in report["sinks"]:
+        yield from _sink_line(sink).splitlines()
+    if report.get("idle"):
+        yield f"not shown: the newest state at {', '.join(report['idle'])}: only `poller run` does that"
 
 
 def _source_line(source: dict[str, Any]) -> str:
@@ -66,7 +76,11 @@ def _source_line(source: dict[str, Any]) -> str:
     return "\n  ".join([line, *source["silences"]])
 
 
-def _sink_line(sink: dict[str, object]) -> str:
-    if not sink["backlog"]:
-        return f"sink {sink['name']}: everything delivered"
-    return f"sink {sink['name']}: {sink['backlog']} records waiting: {sink['error'] or 'not delivered yet'}"
+def _sink_line(sink: dict[str, Any]) -> str:
+    waiting = f"{sink['backlog']} records waiting" if sink["backlog"] else ""
+    if sink["error"]:
+        parts = [f"sink {sink['name']}: {waiting or 'failed'}: {sink['error']}", sink.get("hint")]
+        return "\n  ".join(part for part in parts if part)
+    # A daemon that was started before an update does not tell whether it tried.
+    well = "everything delivered" if sink.get("tried", True) else "nothing to deliver"
+    return f"sink {sink['name']}: {f'{waiting}: not delivered yet' if waiting else well}"

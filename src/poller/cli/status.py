@@ -14,10 +14,12 @@ import typer
 
 from poller.cli import options
 from poller.cli.speaking import reach
-from poller.runtime.status import Failure, QuotaStatus, Silence, StreamStatus
+from poller.cli.wording import wrapped
+from poller.runtime.status import Failure, OrderStatus, QuotaStatus, Silence, StreamStatus
 from poller.vehicle.display import ago, since, size, span
 from poller.vehicle.records import parse_time
 from poller.web.channels import login_refused, quota_lines, silence_words, stream_lines
+from poller.web.orders import end_words, order_words
 from poller.web.readiness import all_well, ends_soon
 
 #: Times to come within this are shown without their day.
@@ -42,52 +44,81 @@ def status(
     elif health:
         typer.echo("\n".join(reasons) or "ready")
     else:
-        typer.echo("\n".join(lines(report)))
+        typer.echo("\n".join(wrapped(lines(report))))
     return int(bool(reasons)) if health else 0
 
 
 def lines(report: dict[str, Any]) -> Iterator[str]:
-    """The report as a person reads it."""
+    """The report as a person reads it: what is wrong, then the cars, the sinks, the sources."""
     now = parse_time(report["now"])
+    wrong = list(_wrong(report, now))
     if not report["running"]:
         yield "No poller is running; this is what its journal knows."
     elif not report["reasons"]:
-        failing = any(_trouble(station, report) for station in (*report["sources"], *report["sinks"]))
-        failing |= any(
-            silence["condition"] != "car_quiet"
-            for source in report["sources"]
-            for silence in source["silences"]
-        )
-        failing |= bool(_configuration(report))
-        yield "Ready, but not everything works:" if failing else f"{all_well(len(report['alerts']))}."
-    yield from (f"! {reason}" for reason in _verdict(report))
-    yield from (f"! {note}" for note in _configuration(report))
+        yield "Ready, but not everything works:" if wrong else f"{all_well(len(report['alerts']))}."
+    yield from (f"! {text}" for text in wrong)
     for alert in report["alerts"]:
         yield f"alert {alert['severity']}: {alert['title']} ({_when(alert['raised_at'], now)})"
-    for vehicle in report["vehicles"]:
+    for vehicle in sorted(report["vehicles"], key=lambda one: str(one["vehicle"])):
         yield f"vehicle {vehicle['vehicle']}: {_vehicle(vehicle, now)}"
-    for source in report["sources"]:
-        next_poll = f", next poll {_when(source['next_poll_at'], now)}" if source["next_poll_at"] else ""
-        last = _when(source["last_success_at"], now)
-        state = source["state"].replace("_", " ")
-        yield f"source {source['name']} ({source['kind']}): {state}, last answer {last}{next_poll}"
-        yield from _channels(source, now)
-        yield from _silences(source, report, now)
-        yield from _trouble(source, report)
+        yield from _last_order(vehicle["vehicle"], report, now)
     for sink in report["sinks"]:
         yield f"sink {sink['name']} ({sink['kind']}): {_sink(sink, now, running=report['running'])}"
         yield from _trouble(sink, report)
+    for source in report["sources"]:
+        next_poll = f", next poll {_when(source['next_poll_at'], now)}" if source["next_poll_at"] else ""
+        last = _when(source["last_success_at"], now)
+        # Where no poller runs, nothing is starting.
+        idle = not report["running"] and source["state"] == "starting"
+        state = "" if idle else f"{source['state'].replace('_', ' ')}, "
+        yield f"source {source['name']} ({source['kind']}): {state}last answer {last}{next_poll}"
+        yield from _channels(source, now)
+        yield from _silences(source, report, now)
+        yield from _trouble(source, report)
     yield from _journal(report["journal"])
 
 
-def _verdict(report: dict[str, Any]) -> list[str]:
-    """Why it is not ready, as far as it is said at the top."""
-    return report["reasons"] if report["running"] else []
+def _wrong(report: dict[str, Any], now: datetime) -> Iterator[str]:
+    """What is to be read first: what does not work in a running poller, and what its file says in vain."""
+    if not report["running"]:
+        # Of sources and sinks it is no news that nothing comes.
+        yield from (reason for reason in report["reasons"] if reason.startswith(("clock: ", "journal: ")))
+    else:
+        yield from report["reasons"]
+        for kind in ("source", "sink"):
+            for station in report[f"{kind}s"]:
+                told = [*_faults(station, now), *_failing(station)]
+                yield from (
+                    f"{kind} {station['name']}: {'; '.join(filter(None, (text, hint)))}"
+                    for message, text, hint in told
+                    if not any(message in reason for reason in report["reasons"])
+                )
+    yield from (note for note in report["notes"] if note.startswith("configuration: "))
 
 
-def _configuration(report: dict[str, Any]) -> list[str]:
-    """What the file says and the daemon does not do yet."""
-    return [note for note in report["notes"] if note.startswith("configuration: ")]
+def _faults(source: dict[str, Any], now: datetime) -> Iterator[tuple[str, str, str | None]]:
+    """The silences that are a fault: message, words, mend."""
+    for raw in source.get("silences", ()):
+        silence: Silence = _read(Silence, raw)
+        if silence.condition != "car_quiet":
+            yield silence.message, silence_words(silence, now), silence.hint
+
+
+def _failing(station: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
+    """What fails now at a source or a sink: message, words, mend."""
+    failure = station["failure"]
+    well = station["up"] is not False if "up" in station else station["state"] in {"ok", "starting"}
+    told = [silence["message"] for silence in station.get("silences", ())]
+    if not well and failure is not None and failure["message"] not in told:
+        yield failure["message"], failure["message"], failure["hint"]
+
+
+def _last_order(vehicle: str, report: dict[str, Any], now: datetime) -> Iterator[str]:
+    """The newest, if any; a daemon that was started before an update tells of none."""
+    orders = [raw for raw in report.get("orders", ()) if raw["vehicle"] == vehicle]
+    if orders:
+        order: OrderStatus = _read(OrderStatus, orders[0])
+        yield f"  last order: {order_words(order)}: {end_words(order)[0]}, {ago(order.ordered_at, now)}"
 
 
 def _vehicle(vehicle: dict[str, Any], now: datetime) -> str:
@@ -114,23 +145,21 @@ def _channels(source: dict[str, Any], now: datetime) -> Iterator[str]:
 
 
 def _silences(source: dict[str, Any], report: dict[str, Any], now: datetime) -> Iterator[str]:
-    """Why there is nothing new, unless a reason at the top has said it."""
+    """Why there is nothing new, unless it has been said at the top."""
     for raw in source["silences"]:
         silence: Silence = _read(Silence, raw)
-        if not any(silence.message in reason for reason in _verdict(report)):
+        if not report["running"] or silence.condition == "car_quiet":
             yield f"  {silence_words(silence, now)}"
             if silence.hint:
                 yield f"    → {silence.hint}"
 
 
-def _trouble(station: dict[str, Any], report: dict[str, Any]) -> list[str]:
-    """What fails now at a source or a sink, and the mend; nothing if a reason at the top has said it."""
-    failure = station["failure"]
-    well = station["up"] is not False if "up" in station else station["state"] in {"ok", "starting"}
-    told = [*_verdict(report), *(silence["message"] for silence in station.get("silences", ()))]
-    if well or failure is None or any(failure["message"] in words for words in told):
-        return []
-    return [f"  {text}" for text in (failure["message"], failure["hint"]) if text]
+def _trouble(station: dict[str, Any], report: dict[str, Any]) -> Iterator[str]:
+    """What fails at a source or a sink, and the mend, unless it has been said at the top."""
+    for _, text, hint in () if report["running"] else _failing(station):
+        yield f"  {text}"
+        if hint:
+            yield f"    → {hint}"
 
 
 def _sink(sink: dict[str, Any], now: datetime, *, running: bool) -> str:

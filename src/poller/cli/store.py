@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from poller.cli.speaking import load_and_log, service_socket, socket_despite
 from poller.errors import ConfigError, PollerError
 from poller.settings import Loaded
 from poller.vehicle.display import size
+
+if TYPE_CHECKING:
+    from poller.journal.salvage import Salvaged
 
 
 def backup(
@@ -98,20 +101,21 @@ def salvage(
 ) -> int:
     """Take back what is readable of a broken journal.
 
-    Stop the daemon first.
+    Stop the daemon first. Exits 1 if there were records and none could be read.
     """
-    typer.echo(asyncio.run(_salvage(load_and_log(config, options.overrides(data_dir)), file)))
-    return 0
+    taken = asyncio.run(_salvage(load_and_log(config, options.overrides(data_dir)), file))
+    counts = f"{taken.records} records and {taken.answers} answers taken back"
+    typer.echo(f"{counts}, {taken.lost} could not be read.")
+    return 1 if taken.lost and not taken.records else 0
 
 
-async def _salvage(loaded: Loaded, file: Path) -> str:
+async def _salvage(loaded: Loaded, file: Path) -> Salvaged:
     from poller.app import App
     from poller.journal.salvage import salvage as take_back
 
     app = App(loaded)
     try:
         await app.open()
-        taken = await take_back(file, app.journal)
+        return await take_back(file, app.journal)
     finally:
         await app.close()
-    return f"{taken.records} records and {taken.answers} answers taken back, {taken.lost} could not be read."

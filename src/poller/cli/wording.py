@@ -1,7 +1,10 @@
-"""What is wrong with a command line, in words for its owner instead of the parser's."""
+"""What commands say: lines that fit a terminal, and what is wrong with a command line in an owner's words."""
 
 from __future__ import annotations
 
+import re
+import textwrap
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import typer
@@ -9,6 +12,23 @@ from pydantic import ValidationError
 from typer.core import TyperGroup
 
 _NUMBERS: Final = {"int_parsing": "whole number", "int_from_float": "whole number", "float_parsing": "number"}
+
+
+_WIDTH: Final = 80
+_COMMAND: Final = re.compile(r"`[^`]*`")
+#: Stands for a space at which no line is broken.
+_TIE: Final = "\0"
+
+
+def wrapped(told: Iterable[str]) -> Iterator[str]:
+    """In 80 columns; what does not fit goes on further in. A command stays whole: it is to be copied."""
+    for line in told:
+        begin = " " * (len(line) - len(line.lstrip()) + 4)
+        tied = _COMMAND.sub(lambda command: command[0].replace(" ", _TIE), line)
+        parts = textwrap.wrap(
+            tied, _WIDTH, subsequent_indent=begin, break_long_words=False, break_on_hyphens=False
+        )
+        yield from (part.replace(_TIE, " ") for part in parts)
 
 
 class Worded(TyperGroup):

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from poller.app import App
-from poller.fingerprint.from_journal import bundle_hiding, newest
-from poller.fingerprint.readme import summary
 from poller.vehicle.records import Json
 
 
@@ -18,6 +16,9 @@ async def fingerprint(app: App, _args: Mapping[str, Any]) -> Json:
     `files`: path → content; `replaced`: what was replaced, in words. Made here, so that who may operate
     the poller need not be one who may know all.
     """
+    from poller.fingerprint.from_journal import bundle_hiding, newest
+    from poller.fingerprint.readme import summary
+
     answers = await newest(app.journal)
     settings = app.loaded.settings
     vins = {stored.answer.vin for stored in answers} | set(settings.names)

@@ -21,7 +21,6 @@ from poller.errors import (
     RateLimited,
     SourceError,
 )
-from poller.journal.base import Entry
 from poller.runtime import log
 from poller.runtime.redact import redact
 from poller.sources.remote import Deadline, Remote
@@ -64,9 +63,9 @@ async def vehicle_order(app: App, args: Mapping[str, Any]) -> Json:
 
     Arguments: `vehicle`, `source`, `service`, `arguments` (`sources.remote`). Gives what
     `vehicle_choose` gives, and `record`, `found`, `stale`, `hint`, `unkept`, `exit_code`. The order is in the
-    journal before it is sent, and again with its end: if we are stopped between, it stays "ordered",
-    and nobody knows. For the owner: positions and VINs are whole. A second order to the same car is
-    refused while one is under way.
+    journal before it is sent, and again with its end, once the journal takes that: if we are stopped
+    between, it stays "ordered", and nobody knows. For the owner: positions and VINs are whole. A second
+    order to the same car is refused while one is under way.
     """
     service = str(args.get("service"))
     if service not in get_args(Service):
@@ -75,10 +74,10 @@ async def vehicle_order(app: App, args: Mapping[str, Any]) -> Json:
         )
     deadline = Deadline(app.clock)
     async with _remote(app, args) as (chosen, source):
-        deadline.check()
+        deadline.left()  # or it raises: nobody need be asked any more
         order = Order(chosen.vin, service, dict(args.get("arguments") or {}))  # type: ignore[arg-type]  # looked up above
         with _alone(app, chosen):
-            return await _carry_out(app, chosen, source, order)
+            return await _carry_out(app, chosen, source, order, deadline)
 
 
 async def vehicle_reread(app: App, args: Mapping[str, Any]) -> Json:
@@ -139,14 +138,14 @@ def _alone(app: App, chosen: Chosen) -> Iterator[None]:
         app.ordered.discard(vin)
 
 
-async def _carry_out(app: App, chosen: Chosen, source: Remote, order: Order) -> Json:
+async def _carry_out(app: App, chosen: Chosen, source: Remote, order: Order, deadline: Deadline) -> Json:
     ordered_at = milliseconds(app.clock.now())
     await _note(app, command_record(order, chosen.source, ordered_at, at=ordered_at))
     if app.running:  # without a daemon the terminal is told, which is where the log would go
         logger.info(
             "command.ordered", source=chosen.source, vehicle=short_vin(order.vin), service=order.service
         )
-    end = await _end_of(source, order)
+    end = await _end_of(source, order, deadline)
     await _heed(app, chosen, end.error)
     ended_at = milliseconds(app.clock.now())
     record = command_record(order, chosen.source, ordered_at, outcome=end.outcome, at=ended_at)
@@ -154,8 +153,9 @@ async def _carry_out(app: App, chosen: Chosen, source: Remote, order: Order) -> 
     try:
         await _note(app, record)
     except JournalError as error:
-        # What the car did is done: the owner hears of it all the same.
+        # What the car did is done: the owner hears of it all the same, and the journal when it can.
         unkept = error.message
+        app.unkept[record.id] = record
     if app.running:
         _log(chosen, order, end)
     return {
@@ -180,9 +180,9 @@ def _log(chosen: Chosen, order: Order, end: _End) -> None:
     )
 
 
-async def _end_of(source: Remote, order: Order) -> _End:
+async def _end_of(source: Remote, order: Order, deadline: Deadline) -> _End:
     try:
-        outcome = await source.execute(order)
+        outcome = await source.execute(order, deadline)
     except (CommandRefused, SourceError) as error:
         return _End(Outcome(CommandState.REFUSED, reason=redact(error.message)), error)
     except Exception as bug:
@@ -209,5 +209,5 @@ async def _heed(app: App, chosen: Chosen, error: PollerError | None) -> None:
 
 
 async def _note(app: App, record: Record) -> None:
-    await app.journal.append(Entry(records=[record]))
+    await app.orders.append(record)
     app.road.wake()

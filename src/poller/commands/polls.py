@@ -9,6 +9,7 @@ from poller.app import App
 from poller.errors import LoginRequired
 from poller.road import Road
 from poller.schedule.rounds import Rounds
+from poller.sinks.base import Attended, Standing
 from poller.sources.findings import Examined, Finding
 from poller.vehicle.records import Json
 
@@ -19,13 +20,15 @@ _HUMAN = frozenset({LoginRequired.reason, "scope"})
 async def once(app: App, _args: Mapping[str, Any]) -> Json:
     """Poll every source now, deliver, and say how it went; `exit_code` is 0, 1 or 3.
 
-    What a server or a login told us to wait for is respected: it is reported, not asked again.
+    What a server or a login told us to wait for is respected: it is reported, not asked again. `idle`:
+    sinks that show the newest state, which takes a poller that goes on running.
     """
     road = app.road  # a reload meanwhile puts another in its place
     sources = [await poll_now(name, rounds) for name, rounds in road.rounds.items()]
     sinks = await _deliver(app, road)
     await app.refresh()
-    return {"sources": sources, "sinks": sinks, "exit_code": _exit_code(sources, sinks)}
+    idle = [] if app.running else list(road.live)
+    return {"sources": sources, "sinks": sinks, "idle": idle, "exit_code": _exit_code(sources, sinks)}
 
 
 async def doctor(app: App, _args: Mapping[str, Any]) -> Json:
@@ -48,7 +51,9 @@ async def doctor(app: App, _args: Mapping[str, Any]) -> Json:
             login_required |= polled["reason"] == LoginRequired.reason
             findings.append(_how_it_went(f"source {name}", polled, f"snapshots: {polled['good']}"))
     for sink in await _deliver(app, road):
-        findings.append(_how_it_went(f"sink {sink['name']}", sink, "delivered"))
+        findings.append(_how_it_went(f"sink {sink['name']}", sink, _delivered(sink)))
+    shows = "shows the newest state" if app.running else "will show the newest state once a poller runs"
+    findings += [_found(f"sink {n}", Finding("ok", "", shows)) for n in road.live if n not in road.deliveries]
     await app.refresh()
     bad = any(finding["level"] == "bad" for finding in findings)
     return {
@@ -78,10 +83,20 @@ async def _deliver(app: App, road: Road) -> list[Json]:
     for name, delivery in road.deliveries.items():
         await delivery.drain()
         left = await app.journal.backlog(name)
-        failure = delivery.status().failure
+        sink, status = road.live.get(name), delivery.status()
+        standing = sink.standing() if isinstance(sink, Attended) else Standing()
+        failure = status.failure or standing.failure
         error, hint = (failure.message, failure.hint) if failure else (None, None)
-        sinks.append({"name": name, "backlog": left.records, "error": error, "hint": hint})
+        tried = (status.up, standing.up) != (None, None)
+        sinks.append({"name": name, "backlog": left.records, "tried": tried, "error": error, "hint": hint})
     return sinks
+
+
+def _delivered(sink: Json) -> str:
+    """How a sink stands that has not failed: what was never tried is not called good."""
+    if sink["backlog"]:
+        return f"{sink['backlog']} records wait for it"
+    return "everything delivered" if sink["tried"] else "nothing waits for it, and nothing was tried yet"
 
 
 def _found(subject: str, finding: Finding) -> Json:

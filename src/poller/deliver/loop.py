@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, overload
 
 from poller.deliver.ahead import Ahead
 from poller.deliver.pace import REJECTIONS_IN_A_ROW, SUSPECT_AFTER, Pace, Streak
+from poller.deliver.waiting import Waiting
 from poller.errors import (
     BatchRefused,
     JournalError,
@@ -137,6 +138,7 @@ class Delivery:
         self._news = asyncio.Event()
         self._pace = Pace(settings.batch_size, jitter)
         self._streak = Streak()
+        self._waiting = Waiting(name, journal, clock)
         self._opened = False
         self._work: _Work | None = None
         #: What the sink has finished and the journal does not know yet.
@@ -187,7 +189,10 @@ class Delivery:
     async def refresh(self) -> None:
         """Ask the journal how far the sink is behind, for `status`. Raises JournalError."""
         backlog = await self._journal.backlog(self.name)
-        self._status = replace(self._status, backlog=backlog.records, oldest_record_at=backlog.oldest_at)
+        since = await self._waiting.since(backlog)
+        self._status = replace(
+            self._status, backlog=backlog.records, oldest_record_at=backlog.oldest_at, waiting_since=since
+        )
 
     def status(self) -> SinkStatus:
         """How this sink stands; the backlog is as of the last `refresh`, dead letters are not counted."""

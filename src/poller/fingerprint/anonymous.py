@@ -14,7 +14,11 @@ from poller.fingerprint.scan import is_json, laid_out, scan
 from poller.runtime.redact import PATTERNS, PATTERNS_IN_ANSWERS, VIN, meaning, without
 
 #: What is known of one value is looked for in all others.
-_LEARNED: Final = frozenset({"secret", "id", "owner", "email", "phone", "plate", "address", "street"})
+_LEARNED: Final = frozenset(
+    {"secret", "id", "owner", "called", "email", "phone", "plate", "address", "street", "city"}
+)
+#: How the names among them are looked for.
+_NAMES: Final = {"owner": words.names, "called": words.whole_names, "city": words.whole_names}
 #: An encoding within an encoding within an encoding: deeper nobody looks.
 _DEPTH: Final = 3
 _LETTERS: Final = "ABCDEFGHJKLMNPRSTUVWXYZ"
@@ -29,6 +33,9 @@ _PLAIN_WORD: Final = re.compile(r"[A-Za-z_ ]{0,11}")
 _SHORT, _MANY = 300, 20_000
 #: Characters of a value that may stand in another one.
 _LONGEST: Final = 80
+#: What people put between the parts of a VIN.
+_GAP: Final = r"[\s\u2010-\u2015-]{0,3}"
+_GAPS: Final = re.compile(r"[\s\u2010-\u2015-]+")
 #: Characters of a secret of the settings that is looked for; a shorter one is part of many words.
 _SECRET: Final = 5
 #: ``key=value``, ``"key": value``, also ``<key>value<``, in whatever else it stands.
@@ -198,12 +205,13 @@ class Anonymiser:
             for text in learned
         ]
         # What never matches, if nothing is known.
-        return re.compile("|".join([*map(re.escape, self._vins), *alone]) or "(?!)", re.IGNORECASE)
+        return re.compile("|".join([*map(_however_spaced, self._vins), *alone]) or "(?!)", re.IGNORECASE)
 
     def _known(self, match: re.Match[str]) -> str:
         text = match[0]
-        if text.upper() in self._vins:
-            return self._vin(text)
+        bare = _GAPS.sub("", text)
+        if bare.upper() in self._vins:
+            return self._vin(bare)
         what = self._learned.get(text) or self._learned.get(text.lower())
         if what is None:
             whole = next((vin for vin in self._vins if vin.endswith(text.upper())), None)
@@ -214,16 +222,20 @@ class Anonymiser:
         return words.TEXTS[what]
 
     def _is_sought(self, text: str) -> bool:
-        return self._learned[text] != "owner" or text.lower() not in self._cars
+        what, lower = self._learned[text], text.lower()
+        if what == "owner":
+            return lower not in self._cars
+        return what not in _NAMES or not {*lower.split()} <= (self._cars | words.OF_CARS)
 
     def _learn(self, text: str, what: str) -> None:
         text = text.strip()
         if len(text) > _LONGEST:
             return
-        if what == "owner":
-            new = {*words.names(text)} - self._learned.keys()
+        if what in _NAMES:
+            sought = {*_NAMES[what](text)}
         else:
-            new = {text.lower()} - self._learned.keys() if words.is_telling(text, what) else set()
+            sought = {text.lower()} if words.is_telling(text, what) else set()
+        new = sought - self._learned.keys()
         if new:
             self._learned |= dict.fromkeys(new, what)
             self._forget()
@@ -239,3 +251,8 @@ class Anonymiser:
         """What was found before does not hold: more is known."""
         self._look = None
         self._clean.clear()
+
+
+def _however_spaced(vin: str) -> str:
+    """The pattern of a VIN, also with blanks or hyphens between its parts."""
+    return _GAP.join(map(re.escape, vin)) if len(vin) == 17 else re.escape(vin)

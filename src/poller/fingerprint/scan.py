@@ -33,6 +33,8 @@ _PERSONS: Final = re.compile(
 )
 #: What the car is: a word of these is nobody's name.
 _OF_THE_CAR: Final = frozenset({"brand", "model", "modelname", "brandname"})
+#: In an object that is one of these, a name is that of a house or a place.
+_CALLED: Final = frozenset({"dealer", "place", "address"})
 _PART_NAMES: Final = frozenset({"name", "code"})
 #: In an object that stands for a personal value, these say how to read it.
 _NEUTRAL: Final = frozenset(
@@ -57,7 +59,8 @@ _NOT_DOTTED: Final = frozenset({"code", "name"})
 class Replaces(Protocol):
     """Whoever knows what takes the place of what. `what`: from the table of `redact`, or None.
 
-    Beside these: ``owner``, a name that is a person's; ``car``, what the car is, which stays.
+    Beside these: ``owner``, a name that is a person's; ``called``, one of a dealer or a place; ``car``,
+    what the car is, which stays.
     """
 
     def string(self, value: str, what: str | None) -> str:
@@ -167,8 +170,10 @@ def _due(level: _Level, key: str) -> None:
         level.in_parts and level.around is None and name in _PART_NAMES
     ):
         what = None
-    elif what == "name" and (level.around == "owner" or _PERSONS.fullmatch(name)):
+    elif what == "name" and (level.around in ("owner", "person") or _PERSONS.fullmatch(name)):
         what = "owner"
+    elif what == "name" and level.around in _CALLED:
+        what = "called"
     elif what is None and name not in _NEUTRAL:
         what = "name" if level.around == "owner" else level.around
     if what is None and name in _OF_THE_CAR:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from poller.vehicle.signals import SIGNALS
+
 #: In the words of the library's own fingerprints, where it has some (mybmw.md section 14).
 TEXTS: Final[Mapping[str, str]] = {
     "secret": "some_token",
@@ -13,7 +15,9 @@ TEXTS: Final[Mapping[str, str]] = {
     "id": "some_id",
     "name": "some_name",
     "owner": "some_name",
+    "called": "some_name",
     "person": "some_text",
+    "contract": "some_text",
     "dealer": "some_text",
     "email": "some_email",
     "phone": "some_phone",
@@ -22,6 +26,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "street": "some_street",
     "street number": "999",
     "city": "some_city",
+    "district": "some_city",
     "postal code": "some_postal_code",
     "place": "some_place",
     "spot": "some_place",
@@ -30,6 +35,13 @@ TEXTS: Final[Mapping[str, str]] = {
     "heading": "123",
     "altitude": "100",
 }
+#: What the poller's own names of a car's signals and states say, in lower case: Service, Open, Range.
+OF_CARS: Final = frozenset(
+    word
+    for signal in SIGNALS
+    for text in (signal.key, signal.label, *signal.states)
+    for word in re.findall(r"[a-z]+", text.lower())
+)
 #: A position in one text.
 PAIR: Final = "12.3456,34.5678"
 _NUMBERS: Final[Mapping[str, float]] = {
@@ -91,6 +103,18 @@ def names(value: str) -> Iterator[str]:
     for word in words:
         if _NAME.fullmatch(bare := word.strip(".,;:()\"'")) and bare[0].isupper():
             yield bare
+
+
+def whole_names(value: str) -> Iterator[str]:
+    """What of a town's or a house's name is looked for elsewhere: all of it or nothing.
+
+    Several words in any case; one as it is spelt, and if that is in capitals also as a name is.
+    """
+    if len(value.split()) > 1:
+        if len(value) >= 6:
+            yield value.lower()
+    elif _NAME.fullmatch(value) and value[0].isupper():
+        yield from {value, value.title() if value.isupper() else value}
 
 
 def is_telling(value: str, what: str) -> bool:

@@ -26,6 +26,7 @@ from poller.errors import (
     CommandRefused,
     ConfigError,
     MalformedAnswer,
+    RateLimited,
     SourceError,
     SourceUnavailable,
 )
@@ -65,7 +66,8 @@ class Account:
     `timezone`: of the owner; default: the computer's. `base_url`: ask this host instead of BMW.
 
     A call opens a connection and closes it; ``async with account:`` keeps one. Calls raise
-    LoginRequired, RateLimited, SourceBlocked (BMW refuses third parties), SourceUnavailable.
+    LoginRequired, RateLimited, SourceBlocked (BMW refuses third parties), SourceUnavailable. After
+    RateLimited and SourceBlocked BMW is not asked until the error's `until`: each call raises it again.
     Raises ConfigError for what cannot be an account.
     """
 
@@ -191,7 +193,7 @@ class Account:
         async with self._lines.line() as source:
             pictures = await source.pictures(vin, (view,))
         if view not in pictures:
-            raise CommandRefused("BMW has no picture of this vehicle from there")
+            raise CommandRefused("BMW gave no PNG picture of this vehicle from there")
         return pictures[view]
 
     async def close(self) -> None:
@@ -239,6 +241,8 @@ class Account:
             await self._ask(source, target)
         except SourceError as error:
             self.failures[target.vin] = error
+            if isinstance(error, RateLimited):
+                self._lines.heed(error)
 
     def _tokens(self) -> Tokens | None:
         return TokenFile(self._directory, account_key(self._settings)).read()

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from poller.errors import LoginRequired
+from poller.errors import LoginRequired, RateLimited
+from poller.runtime.clock import Until
 from poller.sources.base import SourceContext
 from poller.sources.mybmw.settings import MyBmwSettings
 from poller.sources.mybmw.source import MyBmwSource
@@ -55,6 +56,8 @@ class Lines:
         self.held: dict[asyncio.AbstractEventLoop, Line] = {}
         self._settings = settings
         self._context = context
+        #: The last wait that BMW asked for, and when it ends.
+        self._told: tuple[RateLimited, Until] | None = None
 
     def enter(self) -> Line:
         """The running loop's line, not opened yet if it is new."""
@@ -65,21 +68,41 @@ class Lines:
 
     @asynccontextmanager
     async def line(self) -> AsyncIterator[MyBmwSource]:
-        """The source, open and logged in; whoever leaves last closes it. Raises SourceError."""
+        """The source, open and logged in; whoever leaves last closes it. Raises SourceError.
+
+        Where BMW has told us to wait, nobody is asked before that time.
+        """
+        self._respect_wait()
         line = self.enter()
         line.users += 1
         try:
             await line.source.open()
             await self._log_in(line.source)
             yield line.source
+        except RateLimited as error:
+            self.heed(error)
+            raise
         except LoginRequired as error:
             error.hint = _how_to_log_in(line.source.captcha_page)
             error.add_note(error.hint)
             raise
         finally:
+            if (told := line.source.told_to_wait) is not None:
+                self.heed(told)
             line.users -= 1
             if not line.users:
                 await self.hang_up(line)
+
+    def heed(self, error: RateLimited) -> None:
+        """Note a wait that BMW asks for: it holds for all calls of the account."""
+        clock = self._context.clock
+        self._told = error, Until.told(error.until, clock)
+
+    def _respect_wait(self) -> None:
+        clock = self._context.clock
+        if self._told is not None and not self._told[1].reached(clock):
+            told, ends = self._told
+            raise type(told)(ends.at(clock), told.message, hint=told.hint, reason=told.reason)
 
     async def hang_up(self, line: Line) -> None:
         """Close a line, whoever uses it."""

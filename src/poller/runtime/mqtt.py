@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import traceback
 from collections.abc import Iterator
 from typing import Any, Final
@@ -15,6 +16,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 #: Real seconds for the good-bye.
 GOOD_BYE: Final = 0.3
+#: Real seconds for a packet to come whole, over the slowest of lines.
+PACKET_WITHIN: Final = 120.0
 #: What the libraries say names topics and users. Nobody hears it; what went wrong is raised.
 MUTE: Final = logging.Logger("mqtt", logging.CRITICAL + 1)  # noqa: LOG001  # of no tree: none can turn it on
 
@@ -32,12 +35,21 @@ class Client(aiomqtt.Client):
     #: Messages of ours that the broker acknowledged and threw away: they may not be where they went.
     thrown_away = 0
 
-    def bound(self, longest: int) -> None:
-        """Let a packet of more bytes end the connection before it is read: paho knows no limit."""
+    def bound(self, longest: int, within: float = PACKET_WITHIN) -> None:
+        """Let a packet of more bytes, or one that takes longer (real seconds), end the connection.
+
+        paho knows no limit, and takes each byte of one that never ends for a sign of life.
+        """
         paho = self._client
         receive = paho._sock_recv  # noqa: SLF001  # what it reads with, and all that it asks for is the rest
+        begun = time.monotonic()
 
         def receive_within(size: int) -> bytes:
+            nonlocal begun
+            if paho._in_packet["command"] == 0:  # noqa: SLF001  # as long as no packet is under way
+                begun = time.monotonic()
+            elif time.monotonic() - begun > within:
+                raise ValueError("a packet that does not end")
             if size > longest:
                 raise ValueError("longer than any packet that we read")
             return receive(size)

@@ -39,14 +39,16 @@ IN_ANSWERS: Final[Mapping[str, str]] = {
     "exveerrorref guid imei iccid imsi iban rfid evcoid emaid customernumber contractnumber accountnumber "
     "cardnumber serialnumber",
     "name": "name salutation owner ssid bssid",
-    "person": "person customer contact contacts account accountholder birthday birthdate dateofbirth gender "
-    "connecteddrivecontractlist",
+    "person": "person customer contact contacts accountholder birthday birthdate dateofbirth gender",
+    "contract": "account connecteddrivecontractlist",
     "dealer": "dealer dealership preferreddealer servicedealer servicepartner preferredservicepartner "
     "preferredsevicepartner workshop",
     "email": "mail",
     "phone": "telephone tel mobile mobilephone msisdn fax",
     "plate": "plate platenumber registrationnumber",
-    "city": "town municipality district suburb county province",
+    "city": "town municipality",
+    # Called Park or Centre, as other things are too.
+    "district": "district suburb county province",
     "postal code": "zip",
     "altitude": "altitude",
     "heading": "bearing",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,11 @@ class SourceStatus:
 
 @dataclass(frozen=True, slots=True)
 class SinkStatus:
-    """One sink. `up`: the last attempt succeeded (None: nothing tried yet). `held`: why it is parked."""
+    """One sink. `up`: the last attempt succeeded (None: nothing tried yet). `held`: why it is parked.
+
+    Of what waits, the oldest was received at `oldest_record_at`, and waits since `waiting_since`: an
+    imported dump is years old when it comes.
+    """
 
     name: str
     kind: str
@@ -117,6 +121,7 @@ class SinkStatus:
     up: bool | None = None
     backlog: int = 0
     oldest_record_at: datetime | None = None
+    waiting_since: datetime | None = None
     last_success_at: datetime | None = None
     retry_at: datetime | None = None
     held: str | None = None
@@ -160,6 +165,24 @@ class AlertStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderStatus:
+    """One of the last orders to a car, as its record has it. `vehicle`: the slug.
+
+    `state` "ordered" without being `under_way`: the poller was stopped over it, and nobody knows.
+    """
+
+    vehicle: str
+    source: str
+    service: str
+    state: str
+    ordered_at: datetime
+    ended_at: datetime | None = None
+    reason: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    under_way: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonStatus:
     """Everything. `ready` is `reasons` being empty.
 
@@ -183,6 +206,7 @@ class DaemonStatus:
     needs_restart: Sequence[str] = ()
     reasons: Sequence[str] = ()
     alerts: Sequence[AlertStatus] = ()
+    orders: Sequence[OrderStatus] = ()
 
     @property
     def ready(self) -> bool:

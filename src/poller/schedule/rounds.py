@@ -60,8 +60,8 @@ class Poll(Protocol):
 class Rounds:
     """Polls one source when marked due.
 
-    `may_collect` answers whether the journal has room: what cannot be kept is not asked for. `failed`
-    is told what `poll` does not know: of which target, None for the whole round.
+    `closed` says why nothing can be kept now ("": it can); then nothing is asked. `failed` is told
+    what `poll` does not know: of which target, None for the whole round.
 
     Each attempt is on disk before anybody is asked, so that a crash loop does not hammer the maker's
     cloud. But for one after a round in which every vehicle answered: it is noted with the answers, in
@@ -76,7 +76,7 @@ class Rounds:
         memory: Memory,
         clock: Clock,
         interval: float,
-        may_collect: Callable[[], Awaitable[bool]],
+        closed: Callable[[], Awaitable[str]],
         listed: Callable[[Source, frozenset[str]], Awaitable[None]],
         failed: Callable[[Source, SourceError, Target | None], Awaitable[None]],
         answer_within: float = ANSWER_WITHIN,
@@ -88,7 +88,7 @@ class Rounds:
         self._memory = memory
         self._clock = clock
         self._interval = interval
-        self._may_collect = may_collect
+        self._closed = closed
         self._listed = listed
         self._failed = failed
         self._due = asyncio.Event()
@@ -189,11 +189,11 @@ class Rounds:
         A journal that cannot take the note of the attempt ends the round before anybody is asked.
         """
         async with self._idle:
-            if not await self._may_collect():
-                # Not noted: it is no fault of the source, and /readyz names the journal or the clock.
-                closed = "nothing was asked: what comes could not be kept"
+            if why := await self._closed():
+                # Not noted: it is no fault of the source, and /readyz names the journal or the clock too.
+                words = f"nothing was asked: {why}"
                 return Outcome(
-                    error=SourceUnavailable(closed, hint="`poller status` says why", reason="journal")
+                    error=SourceUnavailable(words, hint="`poller status` says more", reason="journal")
                 )
             started = self._clock.monotonic()
             # Read before anybody is asked: a login stored meanwhile must not pass for the refused one.

@@ -16,6 +16,11 @@ GROUP: Final = "poller"
 UNIT: Final = "poller.service"
 CONFIG: Final = "/etc/poller/config.toml"
 SECRETS: Final = "/etc/poller/secrets"
+_DROP_INS: Final[Mapping[str, str]] = {
+    "backoff": "pauses between restarts that grow, up to five minutes",
+    Extra.COMMAND_SOURCE: "what the programs of command sources need",
+    Extra.ENCRYPTED_SECRETS: "the secrets are encrypted",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,13 @@ def removing(service: Service) -> list[Step]:
     return [stop, *files, _reload(service, files)]
 
 
+def runs_as(service: Service) -> str:
+    """As whom it runs and where its data are, before it is installed."""
+    if service.home:
+        return f"It runs as you while you are logged in; its data are in {service.home}/.local/share/poller."
+    return "It runs as a user of its own that systemd makes; its data are in /var/lib/poller, for root alone."
+
+
 def left(service: Service) -> Mapping[str, str]:
     """What `removing` leaves: what it is → how it goes for good."""
     if service.home:
@@ -110,10 +122,14 @@ def _files(service: Service, executable: Path, extras: Collection[Extra]) -> lis
         extra for extra in Extra if extra in extras or service.machine.at(service.drop_in(extra)).exists()
     ]
     unit = units.unit(executable, user=bool(service.home))
-    texts = {service.drop_in(name): units.text(f"{name}.conf") for name in drop_ins}
     return [
         steps.write_file(service.machine, service.unit, unit, f"it runs {executable}"),
-        *(steps.write_file(service.machine, path, text) for path, text in texts.items()),
+        *(
+            steps.write_file(
+                service.machine, service.drop_in(name), units.text(f"{name}.conf"), _DROP_INS[name]
+            )
+            for name in drop_ins
+        ),
     ]
 
 
@@ -121,15 +137,20 @@ def _reload(service: Service, files: Collection[Step]) -> Step:
     # Killed before it was read: the files are there, and systemd does not know them.
     show = [*service.systemctl, "show", "--property=NeedDaemonReload", "--value", UNIT]
     settled = all(step.done() for step in files) and "yes" not in service.machine.said(*show)
-    return steps.command(service.machine, [*service.systemctl, "daemon-reload"], lambda: settled)
+    words = [*service.systemctl, "daemon-reload"]
+    return steps.command(service.machine, words, lambda: settled, "so that systemd reads the units anew")
 
 
 def _start(service: Service, files: Collection[Step]) -> Step:
     changed = not all(step.done() for step in files)
     systemctl = service.systemctl
     if changed and service.active:
-        return steps.command(service.machine, [*systemctl, "restart", UNIT], lambda: False)
+        words = [*systemctl, "restart", UNIT]
+        return steps.command(service.machine, words, lambda: False, "it runs by the former unit still")
     running = service.active and service.machine.succeeds(*systemctl, "--quiet", "is-enabled", UNIT)
     return steps.command(
-        service.machine, [*systemctl, "enable", "--now", UNIT], lambda: running, "now, and with the machine"
+        service.machine,
+        [*systemctl, "enable", "--now", UNIT],
+        lambda: running,
+        "starts it: now, and at each boot",
     )

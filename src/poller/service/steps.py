@@ -81,8 +81,8 @@ def begin_file(machine: Machine, path: str, text: str, mode: int, group: str) ->
     file = machine.at(path)
     if file.exists():
         return Step(
-            "open",
-            f"{path} to the group {group}",
+            f"let the group {group} read",
+            path,
             lambda: _owned(file, mode, group) or bool(file.stat().st_mode & stat.S_IROTH),
             lambda: _own(machine, file, mode, group),
             "the service reads it as that group",
@@ -92,7 +92,7 @@ def begin_file(machine: Machine, path: str, text: str, mode: int, group: str) ->
         write_atomic(file, text.encode(), mode)
         _own(machine, file, mode, group)
 
-    return Step("write", path, lambda: False, act, "a beginning, without a source yet")
+    return Step("write", path, lambda: False, act, "a first one without a source: `poller init` makes yours")
 
 
 def require_ours(file: Path, path: str) -> None:

@@ -17,6 +17,7 @@ from poller.errors import ConfigError
 from poller.settings.layers import Layers
 from poller.settings.places import (
     SYSTEM_CONFIG,
+    SYSTEM_DATA,
     Found,
     default_data_dir,
     expand_home,
@@ -70,7 +71,7 @@ def load(
     variables = Variables(environ, secret_folders(environ), config=found.path)
     warnings = _lay(layers, variables, overrides or {})
     base = found.path.parent if found.path else cwd
-    _lay_defaults(layers, environ, found, cwd)
+    warnings += _lay_defaults(layers, environ, found, cwd)
     try:
         settings, wrong = layers.settings(), []
     except ValidationError as error:
@@ -163,9 +164,10 @@ def _legible(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
             return {}
 
 
-def _lay_defaults(layers: Layers, environ: Mapping[str, str], found: Found, cwd: Path) -> None:
-    """Defaults that depend on the machine, and the full path of data_dir."""
+def _lay_defaults(layers: Layers, environ: Mapping[str, str], found: Found, cwd: Path) -> list[str]:
+    """Defaults that depend on the machine, and the full path of data_dir; gives warnings."""
     tree = layers.tree
+    warnings: list[str] = []
     base = found.path.parent if found.path else cwd
     if tree.get("data_dir", "") == "":
         # The service's own, whoever asks: another's would look as if everything were lost.
@@ -173,12 +175,17 @@ def _lay_defaults(layers: Layers, environ: Mapping[str, str], found: Found, cwd:
         chosen = default_data_dir(environ, system=system)
         if chosen is not None:
             tree["data_dir"] = str(cwd / chosen)
+        own = found.path is not None and not found.path.is_relative_to(SYSTEM_CONFIG.parent)
+        if own and chosen == SYSTEM_DATA and not environ.get("STATE_DIRECTORY"):
+            # A try by root with a file of his own would be in the service's journal.
+            warnings.append(f"root's data are in {chosen}, as the service's: for others set data_dir")
     elif isinstance(tree["data_dir"], str):
         beside = cwd if layers.origin(("data_dir",)) == COMMAND_LINE else base
         tree["data_dir"] = str(beside / expand_home(tree["data_dir"], environ))
     display = tree.setdefault("display", {})
     if isinstance(display, dict) and display.get("timezone", "") == "":
         display["timezone"] = system_zone(environ)
+    return warnings
 
 
 def _broken_rules(layers: Layers, found: Found) -> Iterator[Problem]:

@@ -22,6 +22,8 @@ from poller.sources.mybmw.settings import INSTALL_CHINA
 #: Seconds between polls at least. BMW's own hosts count calls by account and close accounts.
 REAL_HOSTS_INTERVAL = 60
 COMMAND_INTERVAL = 10
+#: Where these kinds ask the maker; what is not given is the maker's own host.
+_MAKERS_HOSTS = {"mybmw": ("base_url",), "cardata": ("auth_url", "api_url", "stream_url")}
 _NAMED = ("sources", "vehicles", "sinks")
 Tree = Mapping[str, Any]
 
@@ -129,16 +131,20 @@ def _hasty(tree: Tree) -> Iterator[Problem]:
 
 def _least_interval(source: Tree) -> tuple[int, str]:
     kind = source.get("type")
-    if kind == "mybmw" and not _asks_this_machine(source.get("base_url")):
+    hosts = _MAKERS_HOSTS.get(kind, ()) if isinstance(kind, str) else ()
+    if not all(_asks_this_machine(source, setting) for setting in hosts):
         return REAL_HOSTS_INTERVAL, "the maker's own hosts are not asked more often"
     if kind == "command":
         return COMMAND_INTERVAL, "a program is not started more often"
     return 0, ""
 
 
-def _asks_this_machine(base_url: Any) -> bool:
+def _asks_this_machine(source: Tree, setting: str) -> bool:
+    url = source.get(setting)
+    if setting == "stream_url" and url == "":
+        return True  # turned off: asks nobody
     try:
-        return is_loopback(urlsplit(base_url).hostname or "") if isinstance(base_url, str) else False
+        return is_loopback(urlsplit(url).hostname or "") if isinstance(url, str) else False
     except ValueError:
         return False
 

@@ -180,7 +180,7 @@ class Display(StrictTable):
         "", description='Day sums and tariffs use it, such as "Europe/London"; empty: the system\'s.'
     )
     currency: Annotated[str, AfterValidator(_currency)] = Field(
-        "EUR", description="Three letters, such as GBP."
+        "EUR", description="Three letters, such as GBP; nothing reckons costs yet."
     )
 
     @property

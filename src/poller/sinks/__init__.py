@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from poller.sinks.base import LiveSink, QueuedSink, SinkContext
+from poller.sinks.base import LiveSink, QueuedSink, Sink, SinkContext
 
-Builder = Callable[[str, Any, SinkContext], QueuedSink | LiveSink]
+Builder = Callable[[str, Any, SinkContext], Sink]
 
 #: Kinds that only show the newest state; all others have a cursor in the journal, `mqtt` for alerts.
 LIVE_KINDS = frozenset({"prometheus"})

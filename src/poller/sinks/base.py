@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from poller.runtime.clock import Clock
 from poller.runtime.status import Failure
@@ -110,6 +110,10 @@ class LiveSink(Protocol):
     async def close(self) -> None:
         """Let go of connections; may be called twice."""
         ...
+
+
+#: What a builder gives: `road` asks each which of the two it is.
+Sink: TypeAlias = QueuedSink | LiveSink
 
 
 @dataclass(frozen=True, slots=True)

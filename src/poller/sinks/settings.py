@@ -84,7 +84,7 @@ class SinkSettings(StrictTable):
         0.0, description="Records older than this are not delivered any more but dropped, counted; 0 never."
     )
     max_backlog_age: PositiveDuration = Field(
-        86_400.0, description="A backlog older than this turns /readyz red."
+        86_400.0, description="A record that waits longer than this turns /readyz red."
     )
 
 

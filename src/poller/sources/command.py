@@ -128,15 +128,7 @@ class CommandSource:
 async def run(argv: Sequence[str], *, folder: Path, seconds: float, max_output: int) -> bytes:
     """What the program prints. Raises SourceUnavailable if it cannot start, fails, or takes too long."""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
-            cwd=folder,
-            env=_environment(os.environ),
-            start_new_session=True,
-        )
+        process = await _start(argv, folder)
     except (OSError, ValueError) as error:
         raise SourceUnavailable(
             f"the program {Path(argv[0]).name} cannot be started: {getattr(error, 'strerror', error)}",
@@ -163,6 +155,27 @@ async def run(argv: Sequence[str], *, folder: Path, seconds: float, max_output: 
             hint="run the command by hand to see all that it says",
         )
     return output
+
+
+async def _start(argv: Sequence[str], folder: Path) -> Process:
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            *argv,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
+            cwd=folder,
+            env=_environment(os.environ),
+            start_new_session=True,
+        )
+    )
+    try:
+        # Given up in the middle of it, asyncio of Python 3.11 waits for ever.
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError, ValueError):
+            await _kill(await starting)
+        raise
 
 
 async def _outputs(process: Process, max_output: int) -> tuple[bytes, bytes]:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import httpx
 
 from poller.errors import SourceUnavailable
+from poller.runtime.http import Client
 from poller.runtime.tls import shared_context
 
 #: The whole of one request may take this many times as long: a server that drips must not hold us.
@@ -38,7 +39,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: with a `form`, a `json` body, or neither. `basic`: user name and password."""
+    """One request: with a `form`, a `json` body, or neither. `basic`: user name and password.
+
+    `connect_within`: real seconds, where that is less than the limit.
+    """
 
     method: str
     url: str = field(repr=False)
@@ -47,6 +51,7 @@ class Call:
     form: Mapping[str, str] | None = field(default=None, repr=False)
     basic: tuple[str, str] | None = field(default=None, repr=False)
     json: Mapping[str, Any] | None = field(default=None, repr=False)
+    connect_within: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ class HttpClient:
     async def open(self) -> None:
         """Make the client; connects to nobody. Does nothing if open."""
         if self._client is None:
-            self._client = httpx.AsyncClient(
+            self._client = Client(
                 timeout=self._limits.timeout, follow_redirects=False, verify=shared_context()
             )
             self._usual = dict(self._client.headers)
@@ -123,11 +128,17 @@ class HttpClient:
                 cookies=client.cookies,
                 data=dict(call.form) if call.form is not None else None,
                 json=call.json,
-                extensions=self._extensions,
+                extensions=self._extensions_of(call),
             )
         except (ValueError, httpx.InvalidURL) as error:
             words = f"{self._who} named an address or a token that cannot be used"
             raise NotSent(words, reason="unavailable") from error
+
+    def _extensions_of(self, call: Call) -> dict[str, Any]:
+        within, limit = call.connect_within, self._limits.timeout
+        if within is None or within >= limit:
+            return self._extensions
+        return {"timeout": httpx.Timeout(limit, connect=within).as_dict()}
 
     async def _read(self, response: httpx.Response) -> bytes:
         if "," in response.headers.get("content-encoding", ""):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from poller.errors import MalformedAnswer, SourceUnavailable
 from poller.runtime import log
 from poller.runtime.redact import redact
+from poller.sources.aside import Aside
 from poller.sources.base import Answer, LoginState, SourceContext, Target
 from poller.sources.captured import Capture, Found, captures, named, newest_change, read
 from poller.sources.library_json import understand
@@ -73,6 +74,7 @@ class RecordedSource:
         self._left: Counter[str] = Counter()
         self._unconfirmed: _Offer | None = None
         self._unsaved = 0
+        self._disk = Aside(f"source-{name}")
         self._logger = log.get("source", source=name)
 
     async def open(self) -> None:
@@ -91,7 +93,7 @@ class RecordedSource:
         self._unconfirmed = None
         marks = await self._marks.load()
         try:
-            look = await asyncio.to_thread(self._look, marks)
+            look = await self._disk.run(partial(self._look, marks))
         except OSError as error:
             raise SourceUnavailable(
                 f"{redact(str(error.filename))}: {error.strerror}",
@@ -144,7 +146,7 @@ class RecordedSource:
     async def _read_again(self, offer: _Offer) -> Found | MalformedAnswer:
         # Only names were kept since the look: ten thousand answers do not fit into a small machine.
         try:
-            return (await asyncio.to_thread(read, offer.capture, self._wanted))[offer.index]
+            return (await self._disk.run(partial(read, offer.capture, self._wanted)))[offer.index]
         except (OSError, IndexError, MalformedAnswer) as error:
             raise SourceUnavailable("a capture changed while it was read; it is looked at again") from error
 

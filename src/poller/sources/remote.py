@@ -31,21 +31,22 @@ FRESH: Final = 60.0
 class Remote(Protocol):
     """A source whose cars take orders."""
 
-    async def execute(self, order: Order) -> Outcome:
+    async def execute(self, order: Order, deadline: Deadline | None = None) -> Outcome:
         """Check what the car can do, send the order once, and follow it to its end (four minutes at most).
 
+        `deadline`: of the owner's order; without, it begins to run now. Nothing is sent after it.
         Carried out at most once, whatever goes wrong. Raises only where the car was certainly not told:
-        CommandRefused (vehicle, capability, state, geocoder), ArgumentRefused (the order makes no sense),
-        SourceError if the maker could not be asked or refused us. Once it was sent, whatever is or is
-        not known of it is in the Outcome.
+        CommandRefused (vehicle, capability, state, geocoder, deadline), ArgumentRefused (the order makes
+        no sense), SourceError if the maker could not be asked or refused us. Once it was sent, whatever
+        is or is not known of it is in the Outcome.
         """
         ...
 
     async def pictures(self, vin: str, views: Sequence[str]) -> Mapping[str, bytes]:
         """View (lower case, as bimmer_connected names them: ``frontside``) → PNG.
 
-        A view that the maker has no picture of is left out. Raises CommandRefused for a view or a
-        vehicle that there is not, SourceError.
+        A view of which the maker gives no picture, or something that is no PNG, is left out. Raises
+        CommandRefused for a view or a vehicle that there is not, SourceError.
         """
         ...
 
@@ -62,12 +63,17 @@ class Deadline:
         self._clock = clock
         self._steady, self._wall = clock.monotonic(), clock.now()
 
-    def check(self) -> None:
-        """Raise CommandRefused if it is over, by either clock."""
+    def left(self) -> float:
+        """Real seconds in which it may still be sent; the clock that is ahead counts.
+
+        Raises CommandRefused if there are none.
+        """
         steady = self._clock.monotonic() - self._steady
         wall = (self._clock.now() - self._wall).total_seconds()
-        if max(steady, wall) > FRESH * self._clock.rate:
+        left = FRESH - max(steady, wall) / self._clock.rate
+        if left <= 0:
             raise CommandRefused(
                 f"it could not be sent within {FRESH:.0f} s, and was not sent any more",
                 hint="BMW or the line to it is slow just now: order again if it is still wanted",
             )
+        return left

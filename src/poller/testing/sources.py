@@ -10,6 +10,7 @@ from typing import Any
 from poller.errors import CommandRefused, MalformedAnswer, SourceError
 from poller.runtime.clock import Clock
 from poller.sources.base import Answer, LoginState, Target
+from poller.sources.remote import Deadline
 from poller.vehicle.command import CommandState, Order, Outcome, Service
 from poller.vehicle.records import milliseconds, parse_time
 from poller.vehicle.snapshot import Snapshot, SnapshotBuilder
@@ -102,9 +103,11 @@ class FakeSource:
             builder.put(signal, value, dimension=dimension or None)
         return builder.build()
 
-    async def execute(self, order: Order) -> Outcome:
+    async def execute(self, order: Order, deadline: Deadline | None = None) -> Outcome:
         """The next of `ends`, but for what `cannot` names."""
         self._require(order.vin)
+        if deadline is not None:
+            deadline.left()
         if order.service in self.cannot:
             raise CommandRefused(self.cannot[order.service])
         self.orders.append(order)

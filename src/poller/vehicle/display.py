@@ -56,6 +56,15 @@ def words(token: str) -> str:
     return token.replace("_", " ")
 
 
+#: Services whose name in the catalogue says nothing to an owner.
+_SERVICES = {"oil": "engine oil", "vehicle_tuv": "general inspection", "tuv": "general inspection"}
+
+
+def service_words(name: str) -> str:
+    """A service by the name that owners have for it: ``vehicle_tuv`` → ``general inspection``."""
+    return _SERVICES.get(name, words(name))
+
+
 @dataclass(frozen=True, slots=True)
 class Display:
     """How the page speaks: `units`, and the `timezone` of all its times."""

@@ -65,6 +65,7 @@ class DaemonThresholds:
     #: Of a day's calls; routine polls leave the reserve alone, so this is below it.
     quota_percent: float = 10
     quota_for: float = 10 * MINUTE
+    #: Ten daily refreshes have failed by then; a weekend is not all that is left.
     login_days: float = 4
     disk_free_bytes: float = 1e9
     disk_for: float = 10 * MINUTE

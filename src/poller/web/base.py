@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from poller.runtime.metrics import Registry
 from poller.runtime.status import DaemonStatus
 from poller.sources.device import ByDevice
 from poller.vehicle.fleet import Fleet
 from poller.vehicle.privacy import Rendering
+
+if TYPE_CHECKING:  # short commands read the page's words, and need no metrics
+    from poller.runtime.metrics import Registry
 
 
 class Daemon(Protocol):

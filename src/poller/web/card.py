@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from poller.vehicle.display import Display, ago, words
+from poller.runtime.status import OrderStatus
+from poller.vehicle.display import Display, ago, service_words, words
 from poller.vehicle.signals import GROUPS, POSITIONS, SIGNALS, Signal, signal_of, split_key
 from poller.vehicle.thresholds import CAR
 from poller.web.known import Fact, Known, Tone
+from poller.web.orders import Ordered, shown_orders
 
 _LOW_FUEL = 12
 _MESSAGE_RANKS = ("critical", "high", "medium", "low", "unknown")
@@ -54,9 +56,12 @@ class Card:
     gauges: Sequence[Gauge]
     facts: Sequence[Fact]
     groups: Sequence[Group]
+    orders: Sequence[Ordered]
 
 
-def card_of(known: Known, display: Display, *, slug: str, named: bool) -> Card:
+def card_of(
+    known: Known, display: Display, *, slug: str, named: bool, orders: Sequence[OrderStatus] = ()
+) -> Card:
     """The vehicle's card; it is titled by its `slug` if the owner `named` it, else by its model."""
     model, year = _model(known), str(known.value("year") or "")
     title = slug if named or not model else model
@@ -82,6 +87,7 @@ def card_of(known: Known, display: Display, *, slug: str, named: bool) -> Card:
         gauges=list(_gauges(known, display)),
         facts=[fact for fact in facts if fact is not None],
         groups=list(_groups(known, display)),
+        orders=list(shown_orders(orders, known.now, display)),
     )
 
 
@@ -204,7 +210,7 @@ def _service(known: Known, display: Display) -> Fact | None:
     when = [display.month(due)] if isinstance(due, datetime) else []
     if isinstance(km, int | float) and km >= 0:
         when.append(f"in {display.distance(km)}")
-    text = f"{words(name)} {' or '.join(when)}".strip() + (f" ({state})" if state in ranks else "")
+    text = f"{service_words(name)} {' or '.join(when)}".strip() + (f" ({state})" if state in ranks else "")
     tones: dict[object, Tone] = {"overdue": "bad", "pending": "warn"}
     keys = [f"{key}.{name}" for key in ("service_state", "service_due_at", "service_due_km")]
     return known.fact("Next service", text, keys, tones.get(state, ""))
@@ -259,8 +265,9 @@ def _groups(known: Known, display: Display) -> Iterator[Group]:
 def _detail(known: Known, display: Display, key: str, signal: Signal) -> Fact:
     reading, _ = known.readings[key]
     dimension = split_key(key)[1]
+    named = service_words if signal.key.startswith("service_") else words
     return Fact(
-        label=f"{signal.label}, {words(dimension)}" if dimension else signal.label,
+        label=f"{signal.label}, {named(dimension)}" if dimension else signal.label,
         text=display.value(signal, reading.value, known.now),
         old=known.is_old(key, reading),
         age=ago(reading.observed_at, known.now) if reading.observed_at else "",

@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from poller.runtime.status import (
@@ -32,10 +31,15 @@ from poller.web.known import Known, Tone
 from poller.web.logins import Login
 from poller.web.readiness import Problem, all_well, notes, problems, stumbling, unexplained
 
+if TYPE_CHECKING:
+    from jinja2 import Template
+
 #: Seconds between two looks of an open page.
 _EVERY, _WHILE_LOGGING_IN = 10, 3
 #: Failures listed at most, newest first.
 _MAX_FAILURES = 10
+#: In place of what the headline says.
+_ABOVE = "said at the top"
 
 _SOURCE_STATES: dict[str, tuple[str, Tone]] = {
     "starting": ("starting", ""),
@@ -102,10 +106,21 @@ class Headline:
     more: str
     problems: Sequence[Problem]
 
+    def says(self, message: str) -> bool:
+        """Whether it is read here already: then a word will do elsewhere."""
+        return any(message in problem.text for problem in self.problems)
+
+    def beside(self, hint: str | None) -> str:
+        """A mend as it is given elsewhere: "" if it stands here already."""
+        return "" if any(hint == problem.mend for problem in self.problems) else hint or ""
+
 
 @functools.cache
 def _template() -> Template:
     """The page's template, compiled once a process, when the page is first asked for."""
+    # Imported only here: many a daemon shows nobody its page, and each start would be longer by a twentieth.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("poller.web"),
         autoescape=True,
@@ -140,6 +155,7 @@ class Page:
                 self._display,
                 slug=rendering.slug(view.vin),
                 named=view.vin in rendering.names,
+                orders=[order for order in status.orders if order.vehicle == rendering.slug(view.vin)],
             )
             for view in daemon.fleet.views()
         ]
@@ -157,22 +173,26 @@ class Page:
             ],
             # What is no fault stands at its source alone.
             notes=[note for note in notes(status) if note.fault and note not in verdict.problems],
-            alerts=[self._alert(alert, status.now) for alert in status.alerts],
+            alerts=[self._alert(alert, status, verdict) for alert in status.alerts],
             cards=sorted(cards, key=lambda card: (card.title, card.slug)),
-            sources=[self._source(source, status.now) for source in status.sources],
-            sinks=[self._sink(sink, status.now) for sink in status.sinks],
-            journal=self._journal(status.journal, status.now),
-            failures=list(self._failures(status)),
+            sources=[self._source(source, status.now, verdict) for source in status.sources],
+            sinks=[self._sink(sink, status.now, verdict) for sink in status.sinks],
+            journal=self._journal(status.journal, status.now, verdict),
+            failures=list(self._failures(status, verdict)),
             running=span(since(status.started_at, status.now)),
         )
 
-    def _alert(self, alert: AlertStatus, now: datetime) -> Told:
-        raised = f"since {self._display.moment(alert.raised_at, now)}"
-        return Told(alert.vehicle, _ALERT_TONES[alert.severity], alert.title, alert.text, raised)
+    def _alert(self, alert: AlertStatus, status: DaemonStatus, verdict: Headline) -> Told:
+        raised = f"since {self._display.moment(alert.raised_at, status.now)}"
+        causes = [source.failure.message for source in status.sources if source.failure]
+        known = any(verdict.says(cause) and cause in alert.text for cause in causes)
+        return Told(
+            alert.vehicle, _ALERT_TONES[alert.severity], alert.title, "" if known else alert.text, raised
+        )
 
-    def _source(self, source: SourceStatus, now: datetime) -> Station:
+    def _source(self, source: SourceStatus, now: datetime, verdict: Headline) -> Station:
         state, tone = _SOURCE_STATES[source.state]
-        silences = [self._quiet(silence, now) for silence in source.silences]
+        silences = [self._quiet(silence, now, verdict) for silence in source.silences]
         if source.state == "ok" and silences:
             state, tone = silences[0].label, silences[0].tone
         # A stream answers nobody: the last poll has looked at what had come.
@@ -192,22 +212,23 @@ class Page:
             refused = login_refused(source.state, source.silences)
             left = span(since(now, source.login_expires_at))
             lines.append(("login", "refused") if refused else ("login good for", left))
-        told = self._told(source.failure, now)
-        if any(silence.message == told[0] for silence in source.silences):
+        told = self._told(source.failure, now, verdict)
+        if source.failure and any(silence.message == source.failure.message for silence in source.silences):
             told = ("", "", "")
         return Station(source.name, source.kind, state, tone, lines, *told, silences)
 
-    def _quiet(self, silence: Silence, now: datetime) -> Quiet:
+    def _quiet(self, silence: Silence, now: datetime, verdict: Headline) -> Quiet:
+        known = verdict.says(silence.message)
         return Quiet(
             silence.condition,
             silence_title(silence),
             _SILENCE_TONES[silence.condition],
-            silence.message,
+            _ABOVE if known else silence.message,
             f"since {self._when(silence.since, now)}" if silence.since else "",
-            silence.hint or "",
+            verdict.beside(silence.hint) if known else silence.hint or "",
         )
 
-    def _sink(self, sink: SinkStatus, now: datetime) -> Station:
+    def _sink(self, sink: SinkStatus, now: datetime, verdict: Headline) -> Station:
         lines: list[tuple[str, str]] = []
         if not sink.live:
             waiting = f"{sink.backlog:,}"
@@ -225,12 +246,12 @@ class Page:
         if sink.isolated:
             lines.append(("fails alone", sink.isolated))
         state, tone = _sink_state(sink)
-        failure = self._told(sink.failure, now)
-        if sink.held:
+        failure = self._told(sink.failure, now, verdict)
+        if sink.held and not verdict.says(sink.held):
             failure = (sink.held, *failure[1:])
         return Station(sink.name, sink.kind, state, tone, lines, *failure)
 
-    def _journal(self, journal: JournalStatus, now: datetime) -> Station:
+    def _journal(self, journal: JournalStatus, now: datetime, verdict: Headline) -> Station:
         of = f" of {size(journal.limit)}" if journal.limit else ", no limit"
         lines = [("size", size(journal.size) + of), ("disk free", size(journal.disk_free))]
         if journal.oldest_record_at is not None:
@@ -240,17 +261,23 @@ class Page:
         state: tuple[str, Tone] = ("full", "bad") if journal.full else ("fine", "good")
         if journal.failure:
             state = ("failing", "bad")
-        return Station("journal", "", *state, lines, *self._told(journal.failure, now))
+        return Station("journal", "", *state, lines, *self._told(journal.failure, now, verdict))
 
-    def _told(self, failure: Failure | None, now: datetime) -> tuple[str, str, str]:
+    def _told(self, failure: Failure | None, now: datetime, verdict: Headline) -> tuple[str, str, str]:
+        """What, when, and the mend."""
         if failure is None:
             return "", "", ""
-        return failure.message, f"last failure {self._when(failure.at, now)}", failure.hint or ""
+        when = f"last failure {self._when(failure.at, now)}"
+        if verdict.says(failure.message):
+            return _ABOVE, when, verdict.beside(failure.hint)
+        return failure.message, when, failure.hint or ""
 
-    def _failures(self, status: DaemonStatus) -> Iterator[tuple[str, str, Failure]]:
+    def _failures(
+        self, status: DaemonStatus, verdict: Headline
+    ) -> Iterator[tuple[str, str, tuple[str, str, str]]]:
         newest = sorted(status.recent_failures, key=lambda entry: entry[1].at, reverse=True)
         for subject, failure in newest[:_MAX_FAILURES]:
-            yield subject, self._when(failure.at, status.now), failure
+            yield subject, self._when(failure.at, status.now), self._told(failure, status.now, verdict)
 
     def _when(self, moment: datetime, now: datetime) -> str:
         return f"{self._display.moment(moment, now)} ({ago(moment, now)})"

@@ -178,9 +178,9 @@ def _sink(sink: SinkStatus, status: DaemonStatus) -> Iterator[Problem]:
         text = f"fails even with a single record, {sink.isolated}{waiting}{cause}"
         yield Problem(subject, text, mend)
         return
-    if sink.live or not sink.backlog or not sink.backlog_limit or sink.oldest_record_at is None:
+    if sink.live or not sink.backlog or not sink.backlog_limit or sink.waiting_since is None:
         return
-    age = since(sink.oldest_record_at, status.now)
+    age = since(sink.waiting_since, status.now)
     if age > sink.backlog_limit:
         text = f"{_count(sink.backlog, 'record')} waiting, the oldest for {span(age)}"
         yield Problem(subject, f"{text} (allowed {span(sink.backlog_limit)}){cause}", mend)

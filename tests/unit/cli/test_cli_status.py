@@ -10,18 +10,23 @@ from typing import get_args
 import pytest
 
 from poller.cli.status import lines
+from poller.cli.wording import wrapped
 from poller.runtime.status import (
     AlertStatus,
     Condition,
     DaemonStatus,
     Failure,
     JournalStatus,
+    OrderStatus,
     QuotaStatus,
     Silence,
+    SinkStatus,
     SourceStatus,
     StreamStatus,
 )
 from poller.testing.daemon import StillDaemon
+from poller.vehicle.fleet import Fleet
+from poller.vehicle.snapshot import SnapshotBuilder
 from poller.web.channels import condition_words
 from poller.web.model import status_json
 
@@ -97,9 +102,57 @@ def test_each_silence_is_told_with_its_mend(condition):
     text = told(
         replace(SOURCE, silences=[Silence(condition, "in its own words", "do this", None, "0000001")])
     )
-    assert f"  {condition_words(condition)} (0000001): in its own words" in text
-    assert "    → do this" in text
-    assert text[0] == ("All is well." if condition == "car_quiet" else "Ready, but not everything works:")
+    words = f"{condition_words(condition)} (0000001): in its own words"
+    if condition == "car_quiet":  # no fault: it stands at its source
+        assert text[0] == "All is well."
+        assert text[text.index(f"  {words}") + 1] == "    → do this"
+    else:
+        assert text[:2] == ["Ready, but not everything works:", f"! source home: {words}; do this"]
+    assert "\n".join(text).count("in its own words") == 1
+
+
+def test_what_is_wrong_comes_first_then_cars_sinks_and_sources():
+    failing = SinkStatus(
+        "axiom", "axiom", False, up=False, failure=Failure(NOW, "network", "no route", "plug")
+    )
+    fleet = Fleet()
+    fleet.update(SnapshotBuilder("home", "WMW00000000000001", NOW, NOW).build())
+    order = OrderStatus("0000001", "bmw", "lock", "executed", NOW - timedelta(minutes=5), NOW)
+    status = DaemonStatus("1", NOW, NOW, [SOURCE], [failing], orders=[order])
+    text = list(lines({"running": True, **status_json(StillDaemon(status, fleet=fleet))}))
+    assert text[:2] == ["Ready, but not everything works:", "! sink axiom: no route; plug"]
+    assert text[2:4] == [
+        "vehicle 0000001: car reported just now",
+        "  last order: lock the doors: done, 5 min ago",
+    ]
+    assert [line.split()[0] for line in text[4:] if not line.startswith(" ")] == [
+        "sink",
+        "source",
+        "journal:",
+    ]
+    assert "\n".join(text).count("no route") == 1
+
+
+def test_without_a_daemon_nothing_starts_and_a_wrong_clock_is_said_first():
+    status = DaemonStatus("1", NOW, NOW, [replace(SOURCE, state="starting")], clock_set=False)
+    text = list(lines({"running": False, **status_json(StillDaemon(status))}))
+    assert text[1].startswith("! clock: clock not set")
+    [source] = [line for line in text if line.startswith("source")]
+    assert source == "source home (cardata): last answer 2 min ago"
+
+
+def test_nothing_is_wider_than_a_terminal():
+    told = ["  calls left: 38 of 50 (10 kept in reserve); spent in 24 h: instead of the stream 6, first 2"]
+    assert list(wrapped(told)) == [
+        "  calls left: 38 of 50 (10 kept in reserve); spent in 24 h: instead of the",
+        "      stream 6, first 2",
+    ]
+    command = f"`poller salvage /data/{'x' * 60}`"
+    assert list(wrapped([f"a damaged one was set aside: {command}, then delete it"])) == [
+        "a damaged one was set aside:",
+        f"    {command},",
+        "    then delete it",
+    ]
 
 
 def test_what_the_verdict_says_is_not_said_again():

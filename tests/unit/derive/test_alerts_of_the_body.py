@@ -48,6 +48,21 @@ def test_a_traffic_jam_is_no_parking() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"lock_state": "secured"}, 3),
+        ({"lock_state": "locked", "moving": False}, 3),
+        ({"lock_state": "locked"}, 11),
+    ],
+)
+def test_a_locked_car_that_may_be_driving_is_given_ten_minutes_and_not_two(said, told) -> None:
+    stage = Stage()
+    stage.say(0)
+    car = {**OPEN, "locked": True, **said}
+    assert stage.every(range(1, 13), car) == [f"{told}: raised warning window_open"]
+
+
+@pytest.mark.parametrize(
     ("key", "title"),
     [
         ("sunroof_open", "MINI: the sunroof is open"),

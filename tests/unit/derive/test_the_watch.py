@@ -217,7 +217,7 @@ def sink(minute: float, waiting_since: float | None, **more: Any) -> SinkStatus:
     backlog = 0 if oldest is None else 12
     failure = Failure(NOON, "network", "it cannot be reached") if backlog else None
     return SinkStatus(
-        "axiom", "axiom", live=False, backlog=backlog, oldest_record_at=oldest, failure=failure, **more
+        "axiom", "axiom", live=False, backlog=backlog, waiting_since=oldest, failure=failure, **more
     )
 
 

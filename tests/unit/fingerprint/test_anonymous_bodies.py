@@ -360,6 +360,60 @@ def test_what_one_answer_says_of_a_person_goes_from_all_others(answer, text, ins
     assert passed(text, answer)[0] == instead
 
 
+@pytest.mark.parametrize(
+    ("answer", "text", "instead"),
+    [
+        ({"city": "Bremen"}, "parked in Bremen, near", "parked in some_city, near"),
+        ({"address": {"town": "BREMEN"}}, "Bremen or BREMEN", "some_city or some_city"),
+        ({"city": "Bad Zwischenahn"}, "in BAD ZWISCHENAHN", "in some_city"),
+        ({"dealer": {"name": "Autohaus Nord"}}, "the autohaus nord", "the some_name"),
+        ({"destination": {"name": "Mutti"}}, "to Mutti", "to some_name"),
+        ({"customer": {"name": "Otto Normal"}}, "of Normal", "of some_name"),
+    ],
+)
+def test_what_one_answer_says_of_a_place_goes_from_all_others(answer, text, instead) -> None:
+    """A town, a dealer, a destination, a customer: under a name that says so, anywhere in the folder."""
+    assert passed(text, answer)[0] == instead
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ({"city": "Service"}, "Service in 30 days"),
+        ({"town": "Open"}, "Open the window"),
+        ({"city": "Reading"}, "reading failed: READING"),
+        ({"city": "Au"}, "Au Backe"),
+        ({"city": "Bad Zwischenahn"}, "Bad request"),
+        ({"district": "Park"}, "Park assist"),
+        ({"dealer": {"name": "BMW Service"}, "brand": "BMW"}, "your BMW Service is due"),
+        ({"account": {"name": "Comfort"}}, "Comfort access"),
+        ({"connectedDriveContractList": [{"name": "Remote Services"}]}, "Remote Services"),
+        ({"services": [{"name": "Tyre Pressure"}]}, "Tyre Pressure low"),
+    ],
+)
+def test_harmless_words_stay_though_a_place_is_called_so(answer, text) -> None:
+    assert passed(text, answer)[0] == text
+
+
+@pytest.mark.parametrize(
+    "spaced",
+    [
+        "WBA 21AB 0404 K12345",
+        "WBA-21AB0-404K1-2345",
+        "wba 21ab0 404k12345",
+        " ".join(VIN),
+        "WBA\u00a021AB0404\u2011K12345",
+        "WBA21AB\n0404K12345",
+        "WBA - 21AB0404K12345",
+    ],
+)
+def test_a_vin_that_is_known_is_found_with_blanks_and_hyphens_in_it(spaced) -> None:
+    gone = GONE.lower() if spaced.islower() else GONE
+    assert told({"note": f"car {spaced}, open"}) == {"note": f"car {gone}, open"}
+    assert passed(f"car {spaced}, open", {"vin": VIN})[0] == f"car {gone}, open"
+    assert quote(gone) in (Anonymiser([VIN]).body(quote(f"car {spaced}").encode()) or "")
+
+
 def test_words_of_the_car_are_nobodys_name() -> None:
     """Though a person's may be the same; and nobody's name is a word of the maker's."""
     car = {"brand": "MINI", "model": "MINI Cooper SE", "state": "POWER", "vehicle.cabin.light.on": "Open"}

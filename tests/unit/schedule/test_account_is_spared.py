@@ -35,7 +35,7 @@ class World:
             memory=memory,
             clock=self.clock,
             interval=300,
-            may_collect=self.may_collect,
+            closed=self.closed,
             listed=self.listed,
             failed=self.note_failure,
         )
@@ -51,8 +51,8 @@ class World:
     async def note_failure(self, _source, error, target):
         self.failed.append((error.reason, target))
 
-    async def may_collect(self):
-        return True
+    async def closed(self):
+        return ""
 
     async def listed(self, source, vins):
         pass

@@ -35,8 +35,8 @@ class World:
                 await self.memory.remember(key, note)
             return answer
 
-        async def may_collect():
-            return self.room
+        async def closed():
+            return "" if self.room else "the journal is full"
 
         async def listed(source, vins):
             self.listed.append(vins)
@@ -50,7 +50,7 @@ class World:
             memory=self.memory,
             clock=self.clock,
             interval=300,
-            may_collect=may_collect,
+            closed=closed,
             listed=listed,
             failed=failed,
         )
@@ -188,8 +188,9 @@ async def test_no_overlap_when_due_twice_during_a_slow_round(world):
 
 async def test_what_cannot_be_kept_is_not_asked_for(world):
     world.room = False
-    await world.rounds.round()
+    outcome = await world.rounds.round()
     assert world.source.fetched == []
+    assert str(outcome.error).startswith("nothing was asked: the journal is full")
 
 
 async def test_the_last_attempt_is_on_disk_before_anybody_is_asked(world):

@@ -26,8 +26,8 @@ class Told(FakeSource):
         return Channels(silences=self.silences)
 
 
-async def yes() -> bool:
-    return True
+async def never() -> str:
+    return ""
 
 
 async def nothing(*_: object) -> None:
@@ -39,7 +39,7 @@ async def test_a_condition_is_logged_when_it_begins_and_when_it_ends():
     source = Told(clock)
     rounds = Rounds(
         source, poll=nothing, memory=DictMemory(), clock=clock, interval=300,
-        may_collect=yes, listed=nothing, failed=nothing,
+        closed=never, listed=nothing, failed=nothing,
     )  # fmt: skip
     await rounds.open()
     seen = []

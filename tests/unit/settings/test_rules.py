@@ -10,6 +10,8 @@ from poller.settings.problems import Problem, dotted, nearest, variable
 from poller.settings.rules import problems_in
 
 BMW = {"type": "mybmw", "username": "x"}
+CARDATA = {"type": "cardata", "client_id": "x"}
+HERE = {"auth_url": "http://127.0.0.1:1", "api_url": "http://localhost:2"}
 
 
 def places(tree) -> list[str]:
@@ -28,6 +30,17 @@ def places(tree) -> list[str]:
         ("1s", BMW | {"base_url": "http://localhost"}, []),
         ("1s", BMW | {"base_url": "http://127.0.0.1.example.org"}, ["poll.interval"]),
         ("1s", BMW | {"base_url": "http://["}, ["poll.interval"]),
+        ("59s", CARDATA, ["poll.interval"]),
+        ("60s", CARDATA | {"interval": "1s"}, ["sources.a.interval"]),
+        ("60s", CARDATA, []),
+        ("1s", CARDATA | HERE | {"stream_url": "mqtt://[::1]:1883"}, []),
+        ("1s", CARDATA | HERE | {"stream_url": ""}, []),
+        ("1s", CARDATA | HERE, ["poll.interval"]),
+        ("1s", CARDATA | HERE | {"stream_url": "", "auth_url": "https://example.org"}, ["poll.interval"]),
+        ("1s", CARDATA | HERE | {"stream_url": "", "api_url": ""}, ["poll.interval"]),
+        ("1s", CARDATA | HERE | {"stream_url": "mqtt://broker.example.org"}, ["poll.interval"]),
+        ("1s", CARDATA | HERE | {"stream_url": 5}, ["poll.interval"]),
+        ("1s", {"type": ["cardata"]}, []),
         ("10s", {"type": "command"}, []),
         ("9s", {"type": "command"}, ["poll.interval"]),
         ("1s", {"type": "recorded"}, []),

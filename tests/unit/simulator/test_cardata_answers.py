@@ -139,6 +139,7 @@ TABLE: dict[str, Expected] = {
     "climate_state": lambda report, _: report.climate,
     "aux_battery_volts": lambda report, car: car.reported(last(report.observed_at, 7)).aux_volts,
     "brand": lambda _, car: car.spec.brand,
+    "year": lambda _, car: answers.model_of(car.spec)["basicData"]["constructionDate"][:4],
     "drive_train": lambda _, car: car.spec.kind,
     "steering": lambda _, car: car.spec.body.steering,
 }  # fmt: skip

@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from poller.derive.alerts.upkeep import _NAMES as OF_ALERTS
 from poller.runtime.status import QuotaStatus
-from poller.vehicle.display import Display
+from poller.vehicle.display import Display, service_words
 from poller.web.card import card_of
 from poller.web.known import Known
 
@@ -123,7 +124,17 @@ def test_the_most_urgent_service_comes_first(stage):
         service_due_at__brake_fluid=near,
     )
     fact = facts(stage)["Next service"]
-    assert (fact.text, fact.tone) == ("oil Sep 2027 or in 400 km (overdue)", "bad")
+    assert (fact.text, fact.tone) == ("engine oil Sep 2027 or in 400 km (overdue)", "bad")
+
+
+def test_a_service_has_the_name_that_its_alert_has_too(stage):
+    """BMW's own, "vehicle tuv", says nothing to an owner."""
+    for name, told in OF_ALERTS.items():
+        assert service_words(name) == told
+    stage.car(service_due_at__vehicle_tuv=stage.ago(-60 * 24 * 28))
+    assert facts(stage)["Next service"].text == "general inspection Dec 2026"
+    labels = [fact.label for group in card(stage).groups for fact in group.facts]
+    assert [label for label in labels if label.endswith(", general inspection")]
 
 
 def test_messages_are_sorted_by_how_bad_they_are(stage):

@@ -130,12 +130,14 @@ def test_sources_sinks_and_journal_tell_how_they_stand(stage):
 
 
 @pytest.mark.parametrize("condition", get_args(Condition))
-def test_each_silence_stands_at_its_source_with_its_mend(stage, condition):
+def test_each_silence_stands_at_its_source_and_is_told_once_with_its_mend(stage, condition):
     silence = Silence(condition, "in its own words", "do `this`", stage.ago(60), "0000001")
     html = page(stage, stage.status(sources=[stage.source(silences=[silence])]))
     assert f'data-condition="{condition}"' in html
     text = str(Text(html))
-    assert f"{condition_words(condition)} (0000001) since 13:00 (1 h ago) in its own words do this" in text
+    here = "in its own words do this" if condition == "car_quiet" else "said at the top"
+    assert f"{condition_words(condition)} (0000001) since 13:00 (1 h ago) {here}" in text
+    assert text.count("in its own words") == text.count("do this") == 1
     assert ("All is well" in text) == (condition == "car_quiet")
     assert ("Working, but not everything" in text) == (condition != "car_quiet")
 
@@ -145,7 +147,32 @@ def test_a_silence_is_not_said_twice_where_it_is_the_failure(stage):
     source = stage.source(
         state="login_required", failure=failure, silences=[Silence("refused", "no scope", "tick it")]
     )
-    assert str(Text(page(stage, stage.status(sources=[source])))).count("no scope") == 2  # verdict, source
+    assert str(Text(page(stage, stage.status(sources=[source])))).count("no scope") == 1
+
+
+def test_what_keeps_it_from_its_work_is_said_once_and_by_a_word_elsewhere(stage):
+    """In verdict, alert, source and list of failures it would fill a phone four times."""
+    failure = stage.failure(1, "BMW refused the stored login", "run `poller login bmw`")
+    stale = f"No fresh data, because the maker refuses us: {failure.message}. Run `poller login bmw`."
+    status = stage.status(
+        sources=[stage.source(state="login_required", failure=failure)],
+        sinks=[stage.sink(held="no right to ingest", failure=stage.failure(5, "no right to ingest"))],
+        recent_failures=[("source bmw", failure), ("sink axiom", stage.failure(60, "no route"))],
+        alerts=[AlertStatus("", "stale", "", "warning", stage.ago(20), "no fresh data", stale)],
+    )
+    text = str(Text(page(stage, status)))
+    assert text.count(failure.message) == text.count("poller login bmw") == 1
+    assert text.count("no right to ingest") == 1
+    assert "no fresh data since 13:40" in text
+    assert text.count("said at the top") == 3  # source, sink, list of failures
+    assert "no route" in text
+
+
+def test_a_mend_that_the_verdict_does_not_give_stays_where_it_is(stage):
+    failure = stage.failure(1, "no scope", "log in")
+    silence = Silence("refused", "no scope", "tick the service first")
+    source = stage.source(state="login_required", failure=failure, silences=[silence])
+    assert "said at the top tick the service first" in str(Text(page(stage, stage.status(sources=[source]))))
 
 
 def test_last_failures_stay_after_a_success(stage):

@@ -70,31 +70,37 @@ def test_one_bad_source_does_not_hide_the_other(stage):
             "fails even with a single record, snapshot 9f (1 record waiting)",
         ),
         (
-            {"backlog": 1200, "oldest_record_at": 90},
+            {"backlog": 1200, "waiting_since": 90},
             "1,200 records waiting, the oldest for 1 h 30 min (allowed 1 h)",
         ),
     ],
 )  # fmt: skip
 def test_a_sink_that_does_not_get_on_is_named(stage, changes, said):
-    if "oldest_record_at" in changes:
-        changes["oldest_record_at"] = stage.ago(changes["oldest_record_at"])
+    if "waiting_since" in changes:
+        changes["waiting_since"] = stage.ago(changes["waiting_since"])
     assert reasons(stage.status(sinks=[stage.sink(**changes)])) == [f"sink files: {said}"]
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"backlog": 9, "oldest_record_at": 50},
-        {"backlog": 0, "oldest_record_at": None},
-        {"backlog": 9, "oldest_record_at": 5000, "backlog_limit": 0},
+        {"backlog": 9, "waiting_since": 50},
+        {"backlog": 0, "waiting_since": None},
+        {"backlog": 9, "waiting_since": 5000, "backlog_limit": 0},
         {"up": False, "live": True},
         {"dead_letters": 7},
     ],
 )
 def test_a_sink_within_its_limits_is_ready(stage, changes):
-    if changes.get("oldest_record_at"):
-        changes["oldest_record_at"] = stage.ago(changes["oldest_record_at"])
+    if changes.get("waiting_since"):
+        changes["waiting_since"] = stage.ago(changes["waiting_since"])
     assert reasons(stage.status(sinks=[stage.sink(**changes)])) == []
+
+
+def test_history_that_has_just_come_is_not_late(stage):
+    """A dump of years ago, taken in while the sink is down, has waited for a minute."""
+    sink = stage.sink(backlog=9, oldest_record_at=stage.ago(60 * 24 * 1820), waiting_since=stage.ago(1))
+    assert reasons(stage.status(sinks=[sink])) == []
 
 
 def test_a_full_or_failing_journal_is_not_ready(stage):

@@ -72,7 +72,7 @@ def fingerprint(
         raise PollerError("there is no answer of a vehicle yet", hint="`poller once` asks for one now")
     typer.echo(f"Fingerprint written to {folder}: {count} files.")
     typer.echo(f"Replaced: {replaced}.")
-    typer.echo("Look through it before you send it; then attach it, packed, to an issue.")
+    typer.echo("Look through it before you send it; then it belongs, packed, to your report.")
     return 0
 
 

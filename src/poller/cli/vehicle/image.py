@@ -53,7 +53,7 @@ def image(
         typer.echo(f"Pictures of {report['title']} written to {place}: {count}.")
     missing = [view for view in VIEWS if view not in pictures]
     if missing:
-        print(f"poller: the maker has no picture of {', '.join(missing)}", file=sys.stderr)
+        print(f"poller: the maker gave no PNG picture of {', '.join(missing)}", file=sys.stderr)
     return int(not written)
 
 

@@ -17,7 +17,7 @@ from poller.cli.speaking import reach
 from poller.cli.vehicle import addressed
 from poller.cli.vehicle.addressed import the_one
 from poller.errors import ConfigError
-from poller.vehicle.display import Display, ago
+from poller.vehicle.display import Display, ago, service_words, words
 from poller.vehicle.naming import goes_by
 from poller.vehicle.records import Json, Record, parse_time, snapshot_of
 from poller.vehicle.signals import GROUPS, signal_of, split_key
@@ -36,7 +36,8 @@ def status(
     ] = None,
     vin: addressed.Vin = None,
     as_json: Annotated[
-        bool, typer.Option("--json", "-j", help="Print JSON: records, or as --format says.")
+        bool,
+        typer.Option("--json", "-j", help="Print JSON: a record a car and source, or as --format says."),
     ] = False,
     form: Annotated[
         Literal["bimmerconnected"] | None,
@@ -89,7 +90,7 @@ def status(
         shown = [vehicle["library"] for vehicle in _newest(vehicles)]
         typer.echo(json.dumps(shown[0] if wanted is not None else shown))
     elif as_json:
-        typer.echo(json.dumps([vehicle["record"] for vehicle in vehicles]))
+        typer.echo(json.dumps([vehicle["record"] for vehicle in _side_by_side(vehicles)]))
     else:
         typer.echo("\n".join(_table(vehicles, report)))
     for problem in report["problems"]:
@@ -136,12 +137,19 @@ def _goes_by(wanted: str, vehicle: Json) -> bool:
     return goes_by(wanted, vin=vin, slug=vehicle["vehicle"], model=_model(vehicle))
 
 
+def _side_by_side(vehicles: Sequence[Json]) -> list[Json]:
+    """What several sources know of a vehicle, one behind the other, the newest first."""
+    newest = sorted(vehicles, key=lambda one: str(one["record"]["received_at"]), reverse=True)
+    vins = list(dict.fromkeys(vehicle["record"]["vin"] for vehicle in vehicles))
+    return sorted(newest, key=lambda one: vins.index(one["record"]["vin"]))
+
+
 def _newest(vehicles: Sequence[Json]) -> list[Json]:
     """One entry a vehicle, where several sources know it."""
     newest: dict[str, Json] = {}
-    for vehicle in sorted(vehicles, key=lambda one: str(one["record"]["received_at"])):
-        newest[vehicle["record"]["vin"]] = vehicle
-    return [newest[vin] for vin in dict.fromkeys(vehicle["record"]["vin"] for vehicle in vehicles)]
+    for vehicle in _side_by_side(vehicles):
+        newest.setdefault(vehicle["record"]["vin"], vehicle)
+    return list(newest.values())
 
 
 def _table(vehicles: Sequence[Json], report: Json) -> Iterator[str]:
@@ -183,8 +191,8 @@ def _lines(
     for key, reading in readings.items():
         signal = signal_of(key)
         if signal is not None and signal.group == group:
-            dimension = split_key(key)[1]
-            label = f"{signal.label} {(dimension or '').replace('_', ' ')}".rstrip()
+            named = service_words if signal.key.startswith("service_") else words
+            label = f"{signal.label} {named(split_key(key)[1] or '')}".rstrip()
             yield label, display.value(signal, reading.value, now)
 
 

@@ -60,7 +60,9 @@ class CarAlerts(StrictTable):
         CAR.open_for, description="How long something stands open, parked, before it is told."
     )
     open_locked_for: Duration = Field(
-        CAR.open_locked_for, description="The same for a locked car: somebody has walked away."
+        CAR.open_locked_for,
+        description="The same for a locked car: somebody has walked away. "
+        "10 min where it may be one that drives (locked, not secured, and nobody tells whether it moves).",
     )
     unlocked_for: Duration = Field(CAR.unlocked_for, description="Parked and not locked for this long.")
     soc_percent: float = Field(

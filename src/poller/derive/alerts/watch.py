@@ -214,7 +214,7 @@ def _sinks(status: DaemonStatus, settings: Alerts, counts: dict[str, Any]) -> It
     for sink in status.sinks:
         if sink.live:
             continue
-        oldest = sink.oldest_record_at if sink.backlog else None
+        oldest = sink.waiting_since if sink.backlog else None
         age = (now - oldest).total_seconds() if oldest else 0.0
         why = sink.held or (sink.failure.message if sink.failure else "")
         hint = _sentence(sink.failure.hint if sink.failure else None)

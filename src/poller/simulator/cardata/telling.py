@@ -230,8 +230,7 @@ class TellingCar:
             yield f"vehicle.cabin.window.{row}.{side}.status", window, None
         for what, name in TRUNK_AND_HOOD.items():
             yield name, "OPEN" if what in report.open else "CLOSED", None
-        roof = "OPEN" if "sunroof" in report.open else "CLOSED"
-        yield "vehicle.cabin.sunroof.status", roof if spec.body.sunroof else "INVALID", None
+        yield from self._roof(report)
         security = "LOCKED" if report.driving else "SECURED"
         yield LOCK, security if report.locked else "UNLOCKED", None
         if model_of(spec)["state"].get("securityOverviewMode"):
@@ -239,6 +238,17 @@ class TellingCar:
             yield "vehicle.vehicle.antiTheftAlarmSystem.alarm.armStatus", armed, None
         if spec.kind == "combustion":
             yield "vehicle.vehicle.deepSleepModeActive", False, None
+
+    def _roof(self, report: Report) -> Iterator[Row]:
+        """A roof that was forgotten is tilted, which `status`, of the sliding alone, calls closed."""
+        words = {"status": "CLOSED", "overallStatus": "CLOSED", "tiltStatus": "CLOSED"}
+        if not self.car.spec.body.sunroof:
+            words = dict.fromkeys(words, "INVALID")
+        elif "sunroof" in report.open:
+            tilted = {"overallStatus": "OPEN_TILT", "tiltStatus": "OPEN"}
+            words |= tilted if report.locked else {"status": "OPEN", "overallStatus": "OPEN"}
+        for member, word in words.items():
+            yield f"vehicle.cabin.sunroof.{member}", word, None
 
     def _seat(self, place: str) -> tuple[str, str]:
         """``front_left`` is row1, and the driver's or the passenger's side."""

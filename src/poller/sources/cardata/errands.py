@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from poller.errors import LoginRequired, RateLimited, SourceError, SourceUnavailable
 from poller.runtime import log
 from poller.runtime.clock import Clock, Until
-from poller.runtime.status import Failure
 from poller.sources.cardata.containers import Containers
 from poller.sources.cardata.garage import Garage
 from poller.sources.cardata.plan import Endpoint, PlannedCall
 from poller.sources.cardata.refusals import CONTAINER_GONE, NOTHING_THERE, CarDataUnavailable, Coded
 from poller.sources.cardata.rest import CarDataClient, Pages, TokenGiver
+from poller.sources.cardata.troubles import Place, Trouble, Troubles
 from poller.vehicle.privacy import short_vin
 
 #: The sessions of so many days at first, and again later: one may have been under way.
@@ -27,24 +26,7 @@ _STALE: Final = timedelta(minutes=30)
 #: Reasons that a person must mend.
 _REFUSED: Final = frozenset({"not_mapped", "container"})
 
-#: Endpoint and VIN; the account's own is ("", "").
-Place = tuple[str, str]
-_ACCOUNT: Final = ("", "")
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why a call failed: `since` when, `at` the last time, with which login."""
-
-    error: SourceError
-    since: datetime
-    at: datetime
-    login: str
-
-    @property
-    def failure(self) -> Failure:
-        """As a status has it."""
-        return Failure(self.since, self.error.reason, self.error.message, self.error.hint)
+_ACCOUNT: Final[Place] = ("", "")
 
 
 class Errands:
@@ -61,6 +43,7 @@ class Errands:
         client: CarDataClient,
         containers: Containers,
         garage: Garage,
+        troubles: Troubles,
         token: TokenGiver,
         login: Callable[[], str],
         clock: Clock,
@@ -71,7 +54,7 @@ class Errands:
         self._token = token
         self._login = login
         self._clock = clock
-        self._troubles: dict[Place, Trouble] = {}
+        self._troubles = troubles
         self._wait: Until | None = None
         self._logger = log.get("source", source=name)
 
@@ -88,7 +71,7 @@ class Errands:
                 elif await self._failed(call, error):
                     return
             else:
-                self._succeeded((call.endpoint, call.vin))
+                await self._succeeded((call.endpoint, call.vin))
 
     def trouble(self, vin: str) -> Trouble | None:
         """What keeps this vehicle's values from us (``""``: the list of vehicles), the account's first."""
@@ -166,7 +149,7 @@ class Errands:
             await self._token(False)
         except SourceError as error:
             self._hold(error)
-            self._note(_ACCOUNT, error)
+            await self._note(_ACCOUNT, error)
             return False
         return True
 
@@ -176,7 +159,7 @@ class Errands:
             await self._garage.bar(call.vin)
         self._hold(error)
         for_all = isinstance(error, RateLimited | LoginRequired) or error.reason == "network"
-        self._note(_ACCOUNT if for_all else (call.endpoint, call.vin), error)
+        await self._note(_ACCOUNT if for_all else (call.endpoint, call.vin), error)
         return for_all
 
     def _hold(self, error: SourceError) -> None:
@@ -184,12 +167,12 @@ class Errands:
         if isinstance(error, RateLimited) and error.reason != "quota":
             self._wait = Until.told(error.until, self._clock)
 
-    def _note(self, place: Place, error: SourceError) -> None:
+    async def _note(self, place: Place, error: SourceError) -> None:
         now, before = self._clock.now(), self._troubles.get(place)
         gist = (error.reason, error.message)
         again = before is not None and gist == (before.error.reason, before.error.message)
         since = before.since if before is not None and again else now
-        self._troubles[place] = Trouble(error, since, now, self._login())
+        await self._troubles.put(place, Trouble(error, since, now, self._login()))
         if not again:
             what, vin = place
             whose = {"vehicle": short_vin(vin)} if vin else {}
@@ -197,10 +180,9 @@ class Errands:
                 "call.failed", what=what or None, **whose, reason=error.reason, error=error.message
             )
 
-    def _succeeded(self, place: Place) -> None:
-        for mended in (_ACCOUNT, place):
-            if self._troubles.pop(mended, None) is not None:
-                self._logger.info("call.recovered", what=mended[0] or None)
+    async def _succeeded(self, place: Place) -> None:
+        for what, _ in await self._troubles.end(_ACCOUNT, place):
+            self._logger.info("call.recovered", what=what or None)
 
 
 def _is_answer(call: PlannedCall, error: SourceError) -> bool:

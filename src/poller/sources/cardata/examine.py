@@ -21,7 +21,7 @@ from poller.sources.cardata.features import coverage
 from poller.sources.cardata.garage import PRIMARY
 from poller.sources.cardata.ledger import Ledger
 from poller.sources.cardata.oauth import REST
-from poller.sources.cardata.portal import STREAM_CHOICE
+from poller.sources.cardata.portal import NEWER, STREAM_CHOICE
 from poller.sources.cardata.probes import clock_ahead, connect, is_found
 from poller.sources.cardata.rest import CarDataClient, mappings_in
 from poller.sources.cardata.settings import CarDataSettings
@@ -36,7 +36,7 @@ _PURPOSE: Final = "doctor"
 _MOST_CALLS: Final = 2
 _MOST_A_DAY: Final = 10
 #: Where an error does not say what mends it.
-_AGAIN: Final = "try again in a while; if it stays so, look for a newer poller, or report it"
+_AGAIN: Final = f"try again in a while; if it stays so, {NEWER}"
 _NETWORK: Final = "look at this machine's network, its DNS and its firewall"
 #: By how much the clock may be wrong: no harm; still good for tokens.
 _CLOCK_GOOD, _CLOCK_FAIR = timedelta(seconds=30), timedelta(minutes=4)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from poller.errors import JournalError, MalformedAnswer
+from poller.errors import JournalError, MalformedAnswer, SourceError
 from poller.runtime import log
 from poller.runtime.clock import Clock
 from poller.sources.base import Answer, Memory, Quarantine
@@ -176,14 +176,24 @@ class Garage:
                 await self._take_batch(vin, batch)
 
     async def take_mappings(self, body: bytes) -> None:
-        """Which vehicles there are. Raises JournalError, SourceError if it is no such list."""
-        mappings = dict(list(mappings_in(body).items())[:MOST])
+        """Which vehicles there are. Raises JournalError; SourceError, once it is in the journal, if it is no
+        such list.
+        """
         now = milliseconds(self._clock.now())
+        answer = Answer(self._name, KIND, "", now, {"mappings": body})
         async with self._lock:
-            facts = replace(self._facts, mappings=mappings, mappings_at=now)
-            answer = Answer(self._name, KIND, "", now, {"mappings": body})
+            facts, problem = self._facts, None
+            try:
+                mappings = dict(list(mappings_in(body).items())[:MOST])
+            except Exception as error:  # noqa: BLE001  # it is told below: a bug must not cost an answer
+                problem = self._problem(error)
+            else:
+                facts = replace(facts, mappings=mappings, mappings_at=now)
             await self._memory.keep(answer, self._key, facts.to_json())
             self._facts = facts
+            if problem is not None:
+                await self._put_aside(answer, problem.message)
+                raise problem
 
     async def take(self, vin: str, endpoint: Endpoint, bodies: Mapping[str, bytes]) -> None:
         """An answer about a vehicle. Raises JournalError; MalformedAnswer, once it is in the journal."""
@@ -193,10 +203,11 @@ class Garage:
             before = await self._dossier(vin)
             try:
                 after = _told(before, endpoint, bodies, now)
-            except MalformedAnswer as error:
+            except Exception as error:  # as in `take_mappings`
+                problem = self._problem(error)
                 await self._keep(answer, before)
-                await self._put_aside(answer, error.message)
-                raise
+                await self._put_aside(answer, problem.message)
+                raise problem from error
             await self._keep(answer, replace(after, answered={**before.answered, endpoint: now}))
 
     async def none_there(self, vin: str, endpoint: Endpoint) -> None:
@@ -260,6 +271,13 @@ class Garage:
             self._logger.exception("message.unparsable")
             return before, {f"internal error: {type(bug).__name__}": batch}
         return replace(after, ended=ended or before.ended), spoiled
+
+    def _problem(self, error: Exception) -> SourceError:
+        """Why an answer was not understood; a bug of ours is logged."""
+        if isinstance(error, SourceError):
+            return error
+        self._logger.error("answer.unparsable", exc_info=error)
+        return MalformedAnswer(f"internal error: {type(error).__name__}", hint="see the log")
 
     async def _put_aside(self, answer: Answer, reason: str) -> None:
         """Into quarantine; what is there for good must be few, and small."""

@@ -31,6 +31,7 @@ Convert = Callable[[Scalar, str | None], object]
 _DAY: Final = re.compile(
     r"([0-9]{2})([./])([0-9]{2})[./]([0-9]{4})(?: [0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?(?: UTC)?"
 )
+_BUILT: Final = re.compile(r"([0-9]{4})(?:[^0-9].*)?")
 _MONTH: Final = re.compile(r"([0-9]{4})-([0-9]{2})(?:-([0-9]{2}))?")
 
 _FLAGS: Final = {
@@ -163,6 +164,12 @@ def brand(value: object) -> str | None:
     """bmw, mini, toyota …: BMW sells ``BMWi`` and ``Toyota-Supra`` as brands of their own."""
     name = label(value)
     return None if name is None else _BRANDS.get(name.lower(), name.lower())
+
+
+def build_year(value: object) -> str | None:
+    """``2021`` of ``2021-03-01``, when the car was built: BMW tells no model year here."""
+    match = _BUILT.fullmatch(label(value) or "")
+    return match[1] if match and FIRST_YEAR <= int(match[1]) <= LAST_YEAR else None
 
 
 def drive_train(value: object) -> str | None:

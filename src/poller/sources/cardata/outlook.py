@@ -12,7 +12,7 @@ from poller.runtime.clock import Clock
 from poller.runtime.status import Channels, Condition, QuotaStatus, Silence, StreamStatus
 from poller.sources.cardata.auth import Auth
 from poller.sources.cardata.dossier import Dossier
-from poller.sources.cardata.errands import Errands, Trouble
+from poller.sources.cardata.errands import Errands
 from poller.sources.cardata.garage import Garage
 from poller.sources.cardata.ledger import Ledger
 from poller.sources.cardata.oauth import REST
@@ -20,6 +20,7 @@ from poller.sources.cardata.plan import Endpoint, Known, PlannedCall, StreamKnow
 from poller.sources.cardata.refusals import CarDataLoginRequired, foreseen
 from poller.sources.cardata.settings import CarDataSettings
 from poller.sources.cardata.silence import CarHeard, Refusal, Situation, is_down, newest, silences, unstreamed
+from poller.sources.cardata.troubles import Trouble
 from poller.vehicle.privacy import short_vin
 
 NOT_MAPPED: Final = "CU-104"

@@ -10,3 +10,5 @@ API_BOX: Final = "CarData API"
 STREAM_BOX: Final = "CarData Stream"
 #: Where an owner ticks what the stream sends, for each car.
 STREAM_CHOICE: Final = "BMW's portal (your car, BMW CarData, Configure data stream)"
+#: What is left where nothing of the owner's is wrong; "report" is explained in operating/troubleshooting.md.
+NEWER: Final = "look for a newer poller, or report it, with `poller doctor` and `poller vehicle fingerprint`"

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from poller.errors import LoginRequired, RateLimited, SourceError, SourceUnavailable
-from poller.sources.cardata.portal import ACCESS, API_BOX
+from poller.sources.cardata.portal import ACCESS, API_BOX, NEWER
 from poller.sources.texts import object_in
 
 QUOTA: Final = "CU-429"
@@ -62,7 +62,7 @@ class _Meaning:
 
 
 _SERVER = _Meaning("BMW CarData has an error of its own", "it is tried again by itself", reason="server")
-_REPORT: Final = "BMW seems to have changed something: look for a newer poller, or report it"
+_REPORT: Final = f"BMW seems to have changed something: {NEWER}"
 _MEANINGS: Final[Mapping[str, _Meaning]] = {
     "CU-104": _Meaning(
         "BMW gives this account no data of this vehicle",

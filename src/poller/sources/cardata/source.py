@@ -31,9 +31,11 @@ from poller.sources.cardata.parse import STATE, origins, parse
 from poller.sources.cardata.refusals import foreseen
 from poller.sources.cardata.rest import CarDataClient
 from poller.sources.cardata.settings import KIND, CarDataSettings, account_key, owner_key
+from poller.sources.cardata.spare import FOLDER, Spare
 from poller.sources.cardata.state import LATITUDE, LONGITUDE, ODOMETER
 from poller.sources.cardata.stream import Stream
 from poller.sources.cardata.stream_inbox import OnMessages
+from poller.sources.cardata.troubles import Troubles
 from poller.sources.findings import Examination, Wanted
 from poller.sources.http import Limits
 from poller.vehicle.privacy import short_vin
@@ -118,7 +120,11 @@ class CarDataSource:
         clock, memory = context.clock, context.memory
         self._auth = Auth(name, settings, context, self.account)
         self._ledger = Ledger(
-            memory, self.account, clock, limit=settings.quota_per_day, reserve=settings.reserve
+            Spare(memory, context.directory / FOLDER, clock),
+            self.account,
+            clock,
+            limit=settings.quota_per_day,
+            reserve=settings.reserve,
         )
         self._client = CarDataClient(
             name, api_url=settings.api_url, token=self._token, ledger=self._ledger, clock=clock, limits=limits
@@ -127,11 +133,13 @@ class CarDataSource:
             name, self.account, client=self._client, memory=memory, clock=clock, ladder=_ladder(settings)
         )
         self._garage = Garage(name, self.account, memory=memory, quarantine=context.quarantine, clock=clock)
+        self._troubles = Troubles(memory, self.account)
         self._errands = Errands(
             name,
             client=self._client,
             containers=self._containers,
             garage=self._garage,
+            troubles=self._troubles,
             token=self._token,
             login=lambda: self._auth.login_state().version,
             clock=clock,
@@ -162,6 +170,7 @@ class CarDataSource:
         await self._ledger.open()
         await self._containers.open()
         await self._garage.open()
+        await self._troubles.open()
         await self._find_owner()
 
     async def close(self) -> None:

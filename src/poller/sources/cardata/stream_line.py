@@ -105,7 +105,7 @@ class Line:
             timeout=limits.answer,
             logger=MUTE,
         )
-        self._client.bound(limits.packet)
+        self._client.bound(limits.packet, limits.packet_within)
 
     async def connect(self) -> None:
         """Raises Broken. Cancelling leaves nothing open, though a thread may go on for some seconds."""

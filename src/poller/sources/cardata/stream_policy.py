@@ -30,8 +30,8 @@ class StreamLimits:
     BMW, whatever happens; `apart_own`: at an own broker. `soon`: whoever is thrown off within it was
     kicked. `gap`: an interval without a subscription that long may have cost messages. `look`: how often
     a new login is looked for. `waiting`, `waiting_bytes`: what may wait to be stored. `topic`, `body`:
-    the longest that is taken, in characters and bytes; `packet`: a longer one ends the connection. `grace`:
-    for the last batch at a stop, real.
+    the longest that is taken, in characters and bytes; `packet`: a longer one ends the connection, and so
+    does one that takes longer than `packet_within`, real. `grace`: for the last batch at a stop, real.
     """
 
     answer: float = 10.0
@@ -46,6 +46,7 @@ class StreamLimits:
     topic: int = 512
     body: int = MAX_BODY
     packet: int = 8 * 1024 * 1024
+    packet_within: float = 120.0
     grace: float = 0.5
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
-from poller.sources.cardata.portal import ACCESS, STREAM_BOX, STREAM_CHOICE
+from poller.sources.cardata.portal import ACCESS, NEWER, STREAM_BOX, STREAM_CHOICE
 
 
 class Cause(Enum):
@@ -80,7 +80,7 @@ def ignored_words(reason: str, *, own: bool) -> tuple[str, str]:
     what = "longer than any car's" if reason == "too_long" else "no car's"
     mend = "check `stream_topic`: it names the topics under which your broker has BMW's messages"
     if not own:
-        mend = "BMW seems to have changed something: look for a newer poller, or report it"
+        mend = f"BMW seems to have changed something: {NEWER}"
     return f"the stream is connected, and all that comes is {what} messages", mend
 
 
@@ -131,7 +131,7 @@ _BMW: Final[Mapping[Cause, tuple[str, str | None]]] = {
     Cause.TAKEN_OVER: ("another program took over this account's one stream connection", None),
     Cause.EXPIRED: ("the token expired, and the connection with it", None),
     Cause.UNHEARD: ("BMW's stream fell silent", None),
-    Cause.GARBLED: ("BMW's stream sends what cannot be read", "look for a newer poller, or report it"),
+    Cause.GARBLED: ("BMW's stream sends what cannot be read", NEWER),
     Cause.FULL: (
         "messages wait to be stored, and no more are taken",
         "the journal says what it lacks: `poller status`",

@@ -54,6 +54,11 @@ _RANGE_LAST: Final = ("vehicle.drivetrain.lastRemainingRange",)
 #: A plug-in hybrid's sum of both; the second is sent while it charges.
 _RANGE_SUM: Final = (*_RANGE_LAST, "vehicle.drivetrain.totalRemainingRange")
 _LOCK: Final = "vehicle.cabin.door.lock.status"
+_SUNROOF: Final = (
+    "vehicle.cabin.sunroof.status",
+    "vehicle.cabin.sunroof.overallStatus",
+    "vehicle.cabin.sunroof.tiltStatus",
+)
 _SERVICES: Final = "vehicle.status.conditionBasedServices"
 _INSPECTION: Final = "vehicle.status.serviceTime.inspectionDateLegal"
 _MESSAGES: Final = "vehicle.status.checkControlMessages"
@@ -129,6 +134,17 @@ def _capacity(car: Car) -> Iterable[Found]:
     if value is not None:
         yield Found(value, None, BASIC_DATA, BASIC_DATA)
     yield from car.chain(_CAPACITY, m.energy)
+
+
+# --- body -------------------------------------------------------------------------------------
+
+
+def _sunroof(car: Car) -> Iterable[Found]:
+    """Open if any of the three says so: ``status`` of a roof that is only tilted is CLOSED."""
+    said = [found for name in _SUNROOF for found in car.chain((name,), m.opening)]
+    known = [found for found in said if not isinstance(found.value, v.Strange)]
+    yield from (found for found in said if isinstance(found.value, v.Strange))
+    yield from [found for found in known if found.value is True][:1] or known[:1]
 
 
 # --- place ------------------------------------------------------------------------------------
@@ -263,7 +279,7 @@ _BODY: Final[tuple[Rule, ...]] = (
     Chain("window_open", ("vehicle.body.trunk.window.isOpen",), m.opening, position="rear"),
     _simple("hood_open", m.opening, "vehicle.body.hood.isOpen"),
     _simple("trunk_open", m.opening, "vehicle.body.trunk.isOpen", "vehicle.body.trunk.door.isOpen"),
-    _simple("sunroof_open", m.opening, "vehicle.cabin.sunroof.status", "vehicle.cabin.sunroof.overallStatus"),
+    Computed("sunroof_open", _SUNROOF, _sunroof),
     _simple("convertible_top_open", m.opening, "vehicle.cabin.convertible.roofStatus"),
     _simple("alarm_armed", m.armed, "vehicle.vehicle.antiTheftAlarmSystem.alarm.armStatus"),
     _simple("deep_sleep", m.flag, "vehicle.vehicle.deepSleepModeActive"),
@@ -294,6 +310,7 @@ _PLACE: Final[tuple[Rule, ...]] = (
 _WHAT_IT_IS: Final[tuple[Rule, ...]] = (
     Fact("model", ("modelName", "modelRange")),
     Fact("brand", ("brand",), m.brand),
+    Fact("year", ("constructionDate",), m.build_year),
     Fact("drive_train", ("driveTrain",), m.drive_train),
     Fact("body_type", ("bodyType",)),
     Fact("head_unit", ("headUnit",), m.head_unit),

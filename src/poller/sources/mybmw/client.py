@@ -14,6 +14,7 @@ from poller.sources.mybmw.refusals import refusal
 from poller.sources.mybmw.regions import Server, data_headers, state_query
 from poller.sources.mybmw.tokens import Tokens
 from poller.sources.mybmw.transport import Transport
+from poller.sources.remote import Deadline
 
 _LIST: Final = "/eadrax-vcs/v5/vehicle-list"
 _PROFILE: Final = "/eadrax-vcs/v5/vehicle-data/profile"
@@ -84,13 +85,20 @@ class MyBmwClient:
         headers: Mapping[str, str],
         params: Mapping[str, str],
         body: Mapping[str, Any],
+        deadline: Deadline,
     ) -> bytes:
         """Tell a vehicle something; after a 401, which did nothing, once more.
 
-        Raises InDoubt if it may have been carried out, any other SourceError if it was not.
+        Raises InDoubt if it may have been carried out, any other SourceError if it was not;
+        CommandRefused if a login had to be refreshed first, and the deadline is over now.
         """
+
+        async def send(call: Call) -> Reply:
+            # Reaching the server takes two steps, the line and its encryption.
+            return await self._once(replace(call, connect_within=deadline.left() / 2))
+
         call = Call("POST", path, headers, params, json=body)
-        return await self._ask(brand, call, send=self._once, good=_ANY_SUCCESS)
+        return await self._ask(brand, call, send=send, good=_ANY_SUCCESS)
 
     async def event_status(self, event_id: str, brand: str) -> bytes:
         """How an order is getting on; one try."""

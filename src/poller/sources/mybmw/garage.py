@@ -41,11 +41,13 @@ class Garage:
         self._limit_ends: Until | None = None
         self._logger = log.get("source", source=name)
 
-    def respect_limit(self) -> None:
-        """Raise the last rate limit that was met and did not stop a poll, while it lasts."""
+    @property
+    def told_to_wait(self) -> RateLimited | None:
+        """The last rate limit that was met and did not stop a poll, while it lasts."""
         met, ends = self._limited, self._limit_ends
-        if met is not None and ends is not None and not ends.reached(self._clock):
-            raise type(met)(ends.at(self._clock), met.message, hint=met.hint, reason=met.reason)
+        if met is None or ends is None or ends.reached(self._clock):
+            return None
+        return type(met)(ends.at(self._clock), met.message, hint=met.hint, reason=met.reason)
 
     def limit(self, error: RateLimited) -> None:
         """Note a rate limit."""

@@ -26,6 +26,7 @@ from poller.sources.mybmw.remote.service import RemoteServices
 from poller.sources.mybmw.settings import MyBmwSettings
 from poller.sources.mybmw.tokens import Takeover, TokenFile, read_takeover
 from poller.sources.mybmw.transport import Limits, Transport
+from poller.sources.remote import Deadline
 from poller.sources.texts import object_in
 from poller.vehicle.command import Order, Outcome
 from poller.vehicle.privacy import short_vin
@@ -108,6 +109,11 @@ class MyBmwSource:
         """The stored login, from disk."""
         return self._auth.state()
 
+    @property
+    def told_to_wait(self) -> RateLimited | None:
+        """A wait that BMW asked for with a part of an answer, or an order's end: it failed nothing."""
+        return self._garage.told_to_wait
+
     async def login(
         self,
         *,
@@ -140,7 +146,8 @@ class MyBmwSource:
     async def targets(self) -> Sequence[Target]:
         """The account's vehicles that the settings ask for. Raises SourceError."""
         # Met where it cost no snapshot; the server's word holds for the account all the same.
-        self._garage.respect_limit()
+        if (told := self.told_to_wait) is not None:
+            raise told
         vehicles = await self._garage.vehicles()
         vins = chosen(vehicles, self._settings.vins)
         self._name_unlisted(vins)
@@ -174,9 +181,9 @@ class MyBmwSource:
         """Understand an answer; no I/O. Raises only MalformedAnswer."""
         return parse(answer, self._context.timezone, china=self._settings.region == "china")
 
-    async def execute(self, order: Order) -> Outcome:
+    async def execute(self, order: Order, deadline: Deadline | None = None) -> Outcome:
         """Tell a vehicle something."""
-        return await self._remote.execute(order)
+        return await self._remote.execute(order, deadline)
 
     async def pictures(self, vin: str, views: Sequence[str]) -> Mapping[str, bytes]:
         """Drawings of a vehicle."""

@@ -210,7 +210,7 @@ _WHEELS: Final = tuple(
 _POSITION: Final = (
     _rule("latitude_degrees", v.latitude, *_PLACE),
     _rule("longitude_degrees", v.longitude, *_PLACE),
-    _rule("heading_degrees", v.heading, "state.location.heading"),
+    _rule("heading_degrees", v.heading, "state.location.heading", *_PLACE[:2]),
 )
 
 _WHAT_IT_IS: Final = (

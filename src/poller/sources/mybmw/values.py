@@ -37,7 +37,14 @@ CHARGING_STATES: Final[Mapping[str, str]] = {
     "ERROR": "error",
     "UNKNOWN": "unknown",
 }
-_OPENINGS: Final = {"CLOSED": False, "OPEN": True, "OPEN_TILT": True, "INTERMEDIATE": True}
+_OPENINGS: Final = {
+    "CLOSED": False,
+    "OPEN": True,
+    "OPEN_TILT": True,
+    "TILTED": True,
+    "INTERMEDIATE": True,
+    "INTERMEDIATE_TILT": True,
+}
 _LOCKS: Final = {
     "LOCKED": True,
     "SECURED": True,
@@ -283,9 +290,9 @@ def longitude(north: object, east: object, china: object = False) -> object:  # 
     return pair[1] if pair else None
 
 
-def heading(value: object) -> object:
-    """Degrees; -1 is none. What is no heading is not counted either: it is personal."""
-    degrees = number(value)
+def heading(value: object, north: object = None, east: object = None) -> object:
+    """Degrees; -1 is none, and there is none on the null island. Nor is it counted: it is personal."""
+    degrees = None if number(north) == 0 == number(east) else number(value)
     return degrees if degrees is not None and 0 <= degrees <= 360 else None
 
 

@@ -20,8 +20,8 @@ def test_49_come_by_rest_alone() -> None:
     assert CATALOGUE["vehicle.vehicle.travelledDistance"].streamable
 
 
-def test_the_default_container_has_42_that_the_api_gives() -> None:
-    assert len(DEFAULT_CONTAINER) == len(set(DEFAULT_CONTAINER)) == 42
+def test_the_default_container_has_44_that_the_api_gives() -> None:
+    assert len(DEFAULT_CONTAINER) == len(set(DEFAULT_CONTAINER)) == 44
     assert OWN_ENDPOINT - CATALOGUE.keys() == set()
     assert not OWN_ENDPOINT & set(DEFAULT_CONTAINER)
 
@@ -43,6 +43,10 @@ def test_the_default_container_feeds_only_signals() -> None:
     assert set(DEFAULT_CONTAINER) - read == set()
 
 
+def test_the_default_container_asks_for_all_that_tells_an_open_roof() -> None:
+    assert set(needs()["sunroof_open"]) - set(DEFAULT_CONTAINER) == set()
+
+
 def test_what_a_signal_needs_is_named_best_first() -> None:
     assert needs()["soc_percent"][0] == "vehicle.drivetrain.batteryManagement.header"
     assert set(needs()["door_open"]) == {
@@ -61,6 +65,5 @@ def test_what_cardata_has_not_is_known() -> None:
         "charging_start_at",
         "climate_end_at",
         "tire_season",
-        "year",
         "idrive_version",
     }

@@ -212,6 +212,50 @@ def test_what_is_left_of_charging_counts_only_while_charging() -> None:
     assert (ended.value("charging_remaining_seconds"), ended.value("charging_end_at")) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("status", "overall", "tilt", "is_open"),
+    [
+        ("CLOSED", "OPEN_TILT", None, True),
+        ("CLOSED", "INTERMEDIATE_TILT", "INTERMEDIATE", True),
+        ("CLOSED", "CLOSED", "OPEN", True),
+        ("OPEN", "CLOSED", "CLOSED", True),
+        ("CLOSED", "CLOSED", "CLOSED", False),
+        (None, None, "CLOSED", False),
+        ("INVALID", "-NA-", None, None),
+    ],
+)
+def test_a_roof_is_open_if_any_of_its_three_words_says_so(status, overall, tilt, is_open) -> None:
+    """A forgotten roof is most often a tilted one, and `status` calls that closed."""
+    roof = "vehicle.cabin.sunroof"
+    said = {f"{roof}.status": status, f"{roof}.overallStatus": overall, f"{roof}.tiltStatus": tilt}
+    assert read(said).value("sunroof_open") is is_open
+
+
+def test_a_word_of_the_roof_that_nobody_knows_is_counted_and_hides_nothing() -> None:
+    roof = "vehicle.cabin.sunroof"
+    snapshot = read({f"{roof}.status": "CLOSED", f"{roof}.tiltStatus": "AJAR"})
+    assert snapshot.value("sunroof_open") is False
+    assert ("sunroof_open", "AJAR") in snapshot.unknown_tokens
+
+
+@pytest.mark.parametrize(
+    ("built", "year"),
+    [
+        ("2021-03-01", "2021"),
+        ("2021-03-01T00:00:00Z", "2021"),
+        ("2021", "2021"),
+        (2021, "2021"),
+        ("20210301", None),
+        ("0000-00-00", None),
+        ("March", None),
+        (True, None),
+        (None, None),
+    ],
+)
+def test_the_year_is_the_one_in_which_the_car_was_built(built, year) -> None:
+    assert read({}, {"constructionDate": built}).value("year") == year
+
+
 def test_a_battery_that_is_not_sent_is_basic_datas() -> None:
     basic = {"driveTrain": "BEV", "hvsMaxEnergyAbsolute": "80.7"}
     assert read({}, basic).value("battery_capacity_kwh") == 80.7

@@ -82,6 +82,13 @@ def test_a_position_that_makes_no_sense_is_not_told() -> None:
     assert snapshot.unknown_tokens == ()
 
 
+@pytest.mark.parametrize(("latitude", "heading"), [(0, None), (0.0, None), (54.7, 121)])
+def test_on_the_null_island_no_car_heads_anywhere(latitude, heading) -> None:
+    place = {"coordinates": {"latitude": latitude, "longitude": 0}, "heading": 121}
+    snapshot = parse(answer(json.dumps({"state": {"location": place}}).encode()), UTC)
+    assert snapshot.value("heading_degrees") == heading
+
+
 def test_nothing_is_kept_from_one_answer_to_the_next() -> None:
     """A long-lived library keeps what is absent from a newer answer."""
     before = parse(answer(b'{"state": {"checkControlMessages": [{"type": "OIL", "severity": "LOW"}]}}'), UTC)

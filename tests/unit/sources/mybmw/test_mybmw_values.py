@@ -202,7 +202,15 @@ def test_a_convertibles_top_is_no_sunroof(state, kind, sunroof, top) -> None:
 
 @pytest.mark.parametrize(
     ("word", "is_open"),
-    [("CLOSED", False), ("OPEN", True), ("OPEN_TILT", True), ("INTERMEDIATE", True), ("INVALID", None)],
+    [
+        ("CLOSED", False),
+        ("OPEN", True),
+        ("OPEN_TILT", True),
+        ("TILTED", True),
+        ("INTERMEDIATE", True),
+        ("INTERMEDIATE_TILT", True),
+        ("INVALID", None),
+    ],
 )
 def test_openings(word, is_open) -> None:
     assert v.opening(word) is is_open

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from poller.errors import RateLimited, SourceUnavailable
+from poller.errors import CommandRefused, RateLimited, SourceUnavailable
 from poller.sources.http import NotSent
 from poller.sources.mybmw.client import InDoubt, MyBmwClient
 from poller.sources.mybmw.regions import SERVERS
 from poller.sources.mybmw.tokens import Tokens
+from poller.sources.remote import Deadline
 from poller.testing.clock import ManualClock
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
@@ -54,7 +55,8 @@ def client(wire, login=None) -> MyBmwClient:
 
 
 async def order(one: MyBmwClient):
-    return await one.order("/x", "bmw", headers={}, params={}, body={})
+    deadline = Deadline(ManualClock(NOW))
+    return await one.order("/x", "bmw", headers={}, params={}, body={}, deadline=deadline)
 
 
 async def test_a_server_that_was_not_reached_did_nothing() -> None:
@@ -79,3 +81,31 @@ async def test_without_a_login_nothing_goes_out(error) -> None:
         await order(client(wire, Login(error)))
     assert not isinstance(raised.value, InDoubt)
     assert wire.sent == 0
+
+
+class Attentive(Wire):
+    """Keeps how long the way may take."""
+
+    def __init__(self, error):
+        super().__init__(error)
+        self.within = []
+
+    async def send_once(self, call):
+        self.within.append(call.connect_within)
+        return await super().send_once(call)
+
+
+async def test_reaching_the_server_ends_with_the_minute_too() -> None:
+    """Two steps lie before the order, the line and its encryption: neither may take what is left of it."""
+    clock = ManualClock(NOW)
+    wire = Attentive(NotSent("BMW could not be reached"))
+    deadline = Deadline(clock)
+    for passed, left in ((0, 30.0), (50, 5.0)):
+        await clock.advance(passed)
+        with pytest.raises(NotSent):
+            await client(wire).order("/x", "bmw", headers={}, params={}, body={}, deadline=deadline)
+        assert wire.within[-1] == left
+    await clock.advance(10)
+    with pytest.raises(CommandRefused):
+        await client(wire).order("/x", "bmw", headers={}, params={}, body={}, deadline=deadline)
+    assert wire.sent == 2

@@ -40,6 +40,8 @@ _UNSPOKEN: Final = Outcome(
     "BMW took it and named no event to ask about: it may or may not have been done. Look at the car.",
 )
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
+#: Reasons of an answer without a picture, or with one that is too large: the other views may be good.
+_NO_PICTURE: Final = frozenset({"unavailable", "malformed"})
 
 
 class RemoteServices:
@@ -64,9 +66,9 @@ class RemoteServices:
         self._events = Events(client, clock, garage.limit)
         self._search = Search(name, client=client, finder=finder, clock=clock, china=china)
 
-    async def execute(self, order: Order) -> Outcome:
+    async def execute(self, order: Order, deadline: Deadline | None = None) -> Outcome:
         """As `Remote`."""
-        deadline = Deadline(self._clock)
+        deadline = deadline or Deadline(self._clock)
         wish = _read(order)
         car = await self._car(order.vin)
         if reason := lack(order.service, car):
@@ -76,8 +78,7 @@ class RemoteServices:
         trigger = wish.trigger if isinstance(wish, GenericCall) else TRIGGERS[order.service]
         near = wish.near(car) if isinstance(wish, Observer) else None
         body = await self._body(wish, car)
-        deadline.check()
-        outcome = await self._told(car, trigger, body)
+        outcome = await self._told(car, trigger, body, deadline)
         if near is not None:
             outcome = await self._search.result(outcome, car, near)
         return replace(outcome, stale=trigger.changes and outcome.state in _DONE_PERHAPS)
@@ -134,13 +135,16 @@ class RemoteServices:
             return await self._geocoder.find(wish.where)
         return Place(*wish.where)
 
-    async def _told(self, car: Car, trigger: Trigger, body: Json) -> Outcome:
-        """Send it, and follow it to its end. Raises SourceError where the car was certainly not told."""
+    async def _told(self, car: Car, trigger: Trigger, body: Json, deadline: Deadline) -> Outcome:
+        """Send it, and follow it to its end.
+
+        Raises SourceError or CommandRefused where the car was certainly not told.
+        """
         path = await self._path(trigger.path, car)
         headers = {} if car.vin in path else {"bmw-vin": car.vin}
         try:
             reply = await self._client.order(
-                path, car.brand, headers=headers, params=trigger.query, body=body
+                path, car.brand, headers=headers, params=trigger.query, body=body, deadline=deadline
             )
             event_id = _event_in(reply)
         except InDoubt as error:
@@ -168,12 +172,10 @@ class RemoteServices:
         try:
             body = await self._client.picture(vin, brand, VIEWS[view])
         except SourceUnavailable as error:
-            if error.reason == "unavailable":
-                return None  # an answer, and no picture
+            if error.reason in _NO_PICTURE:
+                return None
             raise
-        if not body.startswith(_PNG):
-            raise SourceUnavailable("BMW's picture is no PNG", reason="malformed")
-        return body
+        return body if body.startswith(_PNG) else None
 
 
 def _read(order: Order) -> _Wish:
