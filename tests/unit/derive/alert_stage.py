@@ -66,6 +66,7 @@ class Stage:
         self.readings = dict(WELL)
         self.state: dict[str, Any] = {}
         self.records: list[Record] = []
+        self._living, self._made_of, self._given = self.deriver, None, self.state
 
     @property
     def deriver(self) -> AlertDeriver:
@@ -78,9 +79,14 @@ class Stage:
         return self.take(snapshot(NOON + timedelta(minutes=minute), told, **more))
 
     def take(self, shown: Snapshot) -> list[str]:
-        before = dumps(self.state)
+        """By a deriver that was started anew just now; and by one that lives on, which must say the same."""
+        before, made_of = dumps(self.state), (self.settings, dict(self.own), dict(self.names))
+        if before != dumps(self._given) or made_of != self._made_of:
+            self._living, self._made_of, self._given = self.deriver, made_of, self.state
         state, records = self.deriver.derive(self.state, shown)
         assert dumps(self.state) == before, "a deriver changes nothing that it was given"
+        self._given, same = self._living.derive(self._given, shown)
+        assert (dumps(self._given), same) == (dumps(state), records), "it remembers what its state says"
         self.state = json.loads(dumps(state))
         self.records += records
         return [line(record) for record in records]

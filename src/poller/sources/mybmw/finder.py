@@ -63,8 +63,10 @@ class Finder:
 
 def found_in(bodies: Mapping[str, bytes], state: Mapping[str, Any]) -> Found | None:
     """The finder's position, if it is newer than what the car has reported by itself."""
+    if BODY not in bodies:
+        return None
     try:
-        held = json.loads(bodies.get(BODY, b"null"))
+        held = json.loads(bodies[BODY])
         at = moment(held["at"])
         place = held["reply"]["positionData"]["position"]
         found = None if at is None else _found(at, place)

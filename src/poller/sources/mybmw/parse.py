@@ -66,8 +66,10 @@ def _state(answer: Answer) -> dict[str, Any]:
 
 def _read(answer: Answer, name: str) -> Any:
     """A body as JSON; None if it is not there or not JSON."""
+    if name not in answer.bodies:
+        return None
     try:
-        return json.loads(answer.bodies.get(name, b""), parse_int=whole)
+        return json.loads(answer.bodies[name], parse_int=whole)
     except (ValueError, RecursionError):
         return None
 
