@@ -8,8 +8,10 @@ import pytest
 
 from poller.settings.tree import SINKS, SOURCES
 from poller.sinks.settings import SinkSettings
+from poller.sources.cardata.catalogue import CATALOGUE, DEFAULT_CONTAINER
 from poller.sources.cardata.containers import PURPOSE
 from poller.sources.cardata.plan import Purpose
+from poller.sources.cardata.table import needs
 from poller.sources.settings import SourceSettings
 from poller.web.channels import PURPOSES
 
@@ -35,6 +37,14 @@ def test_each_purpose_of_a_call_has_words_and_the_page_has_the_same(pages) -> No
     table = text[text.index("| what it was for |") : text.index("of the 50 are for that")]
     told = set(PURPOSES) - {"charging-places"}  # nothing asks for them in this release
     assert [PURPOSES[purpose] for purpose in told if PURPOSES[purpose] not in table] == []
+
+
+def test_the_page_of_cardata_counts_its_descriptors_and_names_what_none_of_them_tells(pages) -> None:
+    text = pages["docs/sources/cardata.md"].text
+    assert f"besides the {len(DEFAULT_CONTAINER)} default ones" in text
+    assert f"its {len(CATALOGUE)} descriptors" in text
+    assert "charging_start_at" not in needs()
+    assert "`charging_start_at`: not from CarData" in text
 
 
 def test_the_readme_names_every_kind(pages) -> None:

@@ -63,6 +63,5 @@ def _descriptor(row: Mapping[str, str]) -> Descriptor:
 
 #: Name → descriptor: all 294.
 CATALOGUE: Final = _read()
-#: What the default container asks for: 44 keys. BMW is known to accept 42; where it refuses more, the
-#: source asks for fewer.
+#: What the default container asks for: 42 keys, a size that BMW is known to accept.
 DEFAULT_CONTAINER: Final = tuple(name for name, descriptor in CATALOGUE.items() if descriptor.by_default)

@@ -164,8 +164,9 @@ class Ledger:
         now, counted = self._clock.now(), self._counted()
         blocked_until = self._blocked_until()
         remaining = 0 if blocked_until else max(0, self._limit - len(counted))
+        ours, midnight = frozenset(self._calls), _midnight(now)
         spent = [
-            Spent(self._wall(call), call.purpose, call.routine, call.vehicle, call in self._calls)
+            Spent(self._wall(call), call.purpose, call.routine, call.vehicle, call in ours)
             for call in counted
         ]
         free_at = max(filter(None, (blocked_until, self._free_at(routine=True))), default=None)
@@ -173,7 +174,7 @@ class Ledger:
             limit=self._limit,
             reserve=self._reserve,
             used_24h=len(counted),
-            used_today=sum(call.at >= _midnight(now) for call in spent),
+            used_today=sum(call.at >= midnight for call in spent),
             remaining=remaining,
             routine_left=max(0, remaining - self._reserve),
             next_free_at=free_at,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from poller.sources.cardata import meanings as m
@@ -54,6 +54,7 @@ _RANGE_LAST: Final = ("vehicle.drivetrain.lastRemainingRange",)
 #: A plug-in hybrid's sum of both; the second is sent while it charges.
 _RANGE_SUM: Final = (*_RANGE_LAST, "vehicle.drivetrain.totalRemainingRange")
 _LOCK: Final = "vehicle.cabin.door.lock.status"
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _SUNROOF: Final = (
     "vehicle.cabin.sunroof.status",
     "vehicle.cabin.sunroof.overallStatus",
@@ -140,11 +141,14 @@ def _capacity(car: Car) -> Iterable[Found]:
 
 
 def _sunroof(car: Car) -> Iterable[Found]:
-    """Open if any of the three says so: ``status`` of a roof that is only tilted is CLOSED."""
+    """The newest word; of the same age, the one that says open: ``status`` of a tilted roof is CLOSED.
+
+    REST asks for ``status`` alone, so an old tilt must not outlive what the car said later.
+    """
     said = [found for name in _SUNROOF for found in car.chain((name,), m.opening)]
     known = [found for found in said if not isinstance(found.value, v.Strange)]
     yield from (found for found in said if isinstance(found.value, v.Strange))
-    yield from [found for found in known if found.value is True][:1] or known[:1]
+    yield from sorted(known, key=lambda one: (one.observed_at or _NEVER, one.value is True))[-1:]
 
 
 # --- place ------------------------------------------------------------------------------------

