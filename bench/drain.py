@@ -31,7 +31,7 @@ from poller.runtime.clock import SystemClock
 from poller.simulator.axiom import TOKEN
 from poller.simulator.garage import demo_garage
 from poller.sources.base import Answer
-from poller.sources.mybmw.parse import parse
+from poller.sources.mybmw.meaning.parse import parse
 from poller.vehicle.records import milliseconds as whole_milliseconds
 from poller.vehicle.records import rfc3339, snapshot_record
 from poller.web.control import SOCKET_NAME, ControlClient

@@ -25,7 +25,7 @@ from poller.sinks.base import SinkContext
 from poller.sinks.prometheus import PrometheusSink
 from poller.sinks.settings import PrometheusSettings
 from poller.sources.base import Answer
-from poller.sources.mybmw.parse import parse
+from poller.sources.mybmw.meaning.parse import parse
 from poller.vehicle.fleet import Fleet
 from poller.vehicle.privacy import Rendering
 

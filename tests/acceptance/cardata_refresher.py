@@ -17,9 +17,9 @@ from typing import Any
 from poller.errors import SourceError
 from poller.runtime.clock import SystemClock
 from poller.sources.base import NoMemory, SourceContext
-from poller.sources.cardata.auth import Auth
+from poller.sources.cardata.login.auth import Auth
+from poller.sources.cardata.login.tokens import TokenFile, Tokens
 from poller.sources.cardata.settings import CarDataSettings, account_key
-from poller.sources.cardata.tokens import TokenFile, Tokens
 from poller.sources.login_file import Past
 
 #: A token is forced out only some seconds after the last one: of this clock.

@@ -27,10 +27,10 @@ from poller.runtime.clock import SystemClock
 from poller.simulator.cardata.login import CLIENT_ID, Login
 from poller.simulator.server import serve
 from poller.sources.base import NoMemory, SourceContext
-from poller.sources.cardata.auth import Auth
-from poller.sources.cardata.oauth import TOKEN_PATH
+from poller.sources.cardata.login.auth import Auth
+from poller.sources.cardata.login.oauth import TOKEN_PATH
+from poller.sources.cardata.login.tokens import TokenFile, Tokens
 from poller.sources.cardata.settings import CarDataSettings, account_key
-from poller.sources.cardata.tokens import TokenFile, Tokens
 
 ROUNDS = 30
 SOAK_ROUNDS = 200

@@ -8,10 +8,10 @@ import pytest
 
 from poller.settings.tree import SINKS, SOURCES
 from poller.sinks.settings import SinkSettings
-from poller.sources.cardata.catalogue import CATALOGUE, DEFAULT_CONTAINER
-from poller.sources.cardata.containers import PURPOSE
-from poller.sources.cardata.plan import Purpose
-from poller.sources.cardata.table import needs
+from poller.sources.cardata.meaning.catalogue import CATALOGUE, DEFAULT_CONTAINER
+from poller.sources.cardata.meaning.table import needs
+from poller.sources.cardata.rest.containers import PURPOSE
+from poller.sources.cardata.rest.plan import Purpose
 from poller.sources.settings import SourceSettings
 from poller.web.channels import PURPOSES
 

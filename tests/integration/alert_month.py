@@ -22,7 +22,7 @@ from poller.settings import load
 from poller.simulator import fleet
 from poller.simulator.garage import demo_garage
 from poller.sources.base import Answer, LoginState, Target
-from poller.sources.mybmw.parse import parse
+from poller.sources.mybmw.meaning.parse import parse
 from poller.testing.clock import ManualClock
 from poller.testing.sinks import RecordingSink
 from poller.vehicle.records import milliseconds, parse_time

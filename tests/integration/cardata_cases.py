@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from poller.sources.cardata.state import CarState
+from poller.sources.cardata.cars.state import CarState
 from poller.vehicle.answer import Answer
 from poller.vehicle.records import dumps, parse_time
 

@@ -13,8 +13,8 @@ from starlette.applications import Starlette
 from poller.simulator.cardata.rest import FakeRest, Vehicle
 from poller.simulator.faults import Fault, Faults
 from poller.simulator.server import serve
-from poller.sources.cardata.ledger import Ledger
-from poller.sources.cardata.rest import CarDataClient
+from poller.sources.cardata.rest.client import CarDataClient
+from poller.sources.cardata.rest.ledger import Ledger
 from poller.sources.http import Limits
 from poller.testing.clock import ManualClock
 from poller.testing.memory import DictMemory

@@ -20,10 +20,10 @@ from poller.errors import SourceError
 from poller.runtime.clock import Clock
 from poller.simulator.cardata.broker import Broker
 from poller.sources.base import LoginState
-from poller.sources.cardata import oauth
+from poller.sources.cardata.login import oauth
+from poller.sources.cardata.login.tokens import Tokens
 from poller.sources.cardata.settings import CarDataSettings
-from poller.sources.cardata.stream import Stream, StreamLimits, StreamMessage
-from poller.sources.cardata.tokens import Tokens
+from poller.sources.cardata.stream.listener import Stream, StreamLimits, StreamMessage
 from poller.testing.clock import ManualClock
 
 GCID = "00000000-0000-4000-8000-000000009c1d"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from cardata_cases import cases
 
-from poller.sources.cardata.parse import origins, parse
-from poller.sources.cardata.state import CarState
+from poller.sources.cardata.cars.state import CarState
+from poller.sources.cardata.meaning.parse import origins, parse
 from poller.vehicle.records import json_value, rfc3339
 
 

@@ -9,8 +9,8 @@ from cardata_rest import LOCK, ODOMETER, VIN, Stage, staged
 
 from poller.errors import RateLimited, SourceUnavailable
 from poller.simulator.cardata.shelf import Shelf
-from poller.sources.cardata.containers import Containers, intent_of
-from poller.sources.cardata.rest import CarDataClient
+from poller.sources.cardata.rest.client import CarDataClient
+from poller.sources.cardata.rest.containers import Containers, intent_of
 from poller.testing.memory import DictMemory
 
 FULL = [ODOMETER, LOCK, "vehicle.isMoving"]

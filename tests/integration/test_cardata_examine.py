@@ -17,7 +17,7 @@ from stream_stage import make_certificates, server_tls
 from poller.simulator.cardata.rest import Vehicle
 from poller.simulator.cardata.shelf import Shelf
 from poller.simulator.server import serve
-from poller.sources.cardata.probes import clock_ahead, is_found
+from poller.sources.cardata.standing.probes import clock_ahead, is_found
 from poller.sources.findings import Examined
 from poller.testing.clock import ManualClock
 

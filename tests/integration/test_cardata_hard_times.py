@@ -26,7 +26,7 @@ from cardata_house import (
 
 from poller.errors import LoginRequired, MalformedAnswer, SourceError
 from poller.simulator.cardata.login import GCID
-from poller.sources.cardata.state import MAX_TEXT
+from poller.sources.cardata.cars.state import MAX_TEXT
 
 ANOTHER_CLIENT = "00000000-0000-4000-8000-00000000c12e"
 REST_ONLY = {"stream_url": ""}

@@ -30,11 +30,11 @@ from poller.runtime.clock import SystemClock
 from poller.simulator.cardata.login import CLIENT_ID, GCID, Login
 from poller.simulator.server import line_of, serve
 from poller.sources.base import LoginState
-from poller.sources.cardata.auth import Auth
-from poller.sources.cardata.device_login import DeviceCode
-from poller.sources.cardata.oauth import DEVICE_PATH, SCOPES, TOKEN_PATH
+from poller.sources.cardata.login.auth import Auth
+from poller.sources.cardata.login.device import DeviceCode
+from poller.sources.cardata.login.oauth import DEVICE_PATH, SCOPES, TOKEN_PATH
+from poller.sources.cardata.login.tokens import TokenFile, Tokens
 from poller.sources.cardata.settings import CarDataSettings, account_key
-from poller.sources.cardata.tokens import TokenFile, Tokens
 from poller.sources.device import log_in
 
 HOUR, DAY = 3600.0, 86400.0
@@ -424,7 +424,7 @@ from datetime import UTC
 from pathlib import Path
 from poller.runtime.clock import SystemClock
 from poller.sources.base import NoMemory, SourceContext
-from poller.sources.cardata.auth import Auth
+from poller.sources.cardata.login.auth import Auth
 from poller.sources.cardata.settings import CarDataSettings, account_key
 
 async def main(directory, url, client):

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poller.errors import MalformedAnswer
-from poller.sources.cardata.parse import parse
-from poller.sources.cardata.state import CarState
-from poller.sources.cardata.table import RULES
+from poller.sources.cardata.cars.state import CarState
+from poller.sources.cardata.meaning.parse import parse
+from poller.sources.cardata.meaning.table import RULES
 from poller.vehicle.answer import Answer
 from poller.vehicle.records import dumps
 from poller.vehicle.snapshot import Snapshot

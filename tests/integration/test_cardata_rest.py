@@ -11,8 +11,8 @@ from cardata_rest import GUEST, LOCK, ODOMETER, START, VIN, Account, staged
 from poller.errors import JournalError, LoginRequired, RateLimited, SourceUnavailable
 from poller.simulator.cardata.errors import SHAPES
 from poller.simulator.faults import Fault
-from poller.sources.cardata.ledger import MARGIN, Ledger
-from poller.sources.cardata.rest import CarDataClient, mappings_in
+from poller.sources.cardata.rest.client import CarDataClient, mappings_in
+from poller.sources.cardata.rest.ledger import MARGIN, Ledger
 from poller.sources.http import Limits
 from poller.testing.clock import ManualClock
 from poller.testing.memory import DictMemory

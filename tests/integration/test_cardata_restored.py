@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from poller.errors import RateLimited
-from poller.sources.cardata.ledger import Ledger
-from poller.sources.cardata.spare import Spare
+from poller.sources.cardata.rest.ledger import Ledger
+from poller.sources.cardata.rest.spare import Spare
 from poller.testing.clock import ManualClock
 from poller.testing.memory import DictMemory
 

@@ -26,9 +26,9 @@ from poller.runtime.clock import SystemClock
 from poller.simulator.cardata.broker import Broker
 from poller.simulator.cardata.login import Login
 from poller.simulator.server import serve
-from poller.sources.cardata.auth import Auth
+from poller.sources.cardata.login.auth import Auth
 from poller.sources.cardata.settings import account_key
-from poller.sources.cardata.stream import Stream
+from poller.sources.cardata.stream.listener import Stream
 from poller.testing.clock import ManualClock
 
 MESSAGE = json.dumps({"vin": VIN, "topic": VIN, "data": {}}).encode()

@@ -36,8 +36,8 @@ from poller.errors import JournalFull, LoginRequired, RateLimited, SourceBlocked
 from poller.runtime import log
 from poller.simulator.cardata.broker import Broker
 from poller.simulator.cardata.packets import V5, V311
-from poller.sources.cardata import oauth
-from poller.sources.cardata.stream import StreamLimits
+from poller.sources.cardata.login import oauth
+from poller.sources.cardata.stream.listener import StreamLimits
 from poller.testing.clock import ManualClock
 
 MINUTE, HOUR = 60.0, 3600.0

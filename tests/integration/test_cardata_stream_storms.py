@@ -14,8 +14,8 @@ from poller.errors import JournalError
 from poller.simulator.cardata import packets
 from poller.simulator.cardata.broker import Broker
 from poller.simulator.cardata.packets import Kind
-from poller.sources.cardata.stream_line import Introduction, Line
-from poller.sources.cardata.stream_policy import StreamLimits
+from poller.sources.cardata.stream.line import Introduction, Line
+from poller.sources.cardata.stream.policy import StreamLimits
 from poller.testing.clock import ManualClock
 from poller.testing.memory import DictMemory
 from poller.vehicle.records import parse_time

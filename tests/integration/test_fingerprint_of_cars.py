@@ -35,10 +35,10 @@ from poller.settings import load
 from poller.simulator.fleet import MINI_VIN
 from poller.simulator.folder import FolderGarage
 from poller.simulator.garage import demo_garage
-from poller.sources.cardata.parse import parse as parse_cardata
-from poller.sources.cardata.state import LATITUDE, LONGITUDE
+from poller.sources.cardata.cars.state import LATITUDE, LONGITUDE
+from poller.sources.cardata.meaning.parse import parse as parse_cardata
 from poller.sources.library_json import understand
-from poller.sources.mybmw.parse import parse
+from poller.sources.mybmw.meaning.parse import parse
 from poller.sources.recorded import RecordedSource
 from poller.sources.settings import RecordedSettings
 from poller.testing.clock import ManualClock

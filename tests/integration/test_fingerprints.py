@@ -18,7 +18,7 @@ import pytest
 from mybmw_cloud import HastyClock, stage
 
 from poller.simulator.folder import FolderGarage
-from poller.sources.mybmw.table import RULES
+from poller.sources.mybmw.meaning.table import RULES
 from poller.vehicle.records import milliseconds, parse_time
 from poller.vehicle.signals import split_key
 from poller.vehicle.snapshot import Snapshot

@@ -11,7 +11,7 @@ import pytest
 
 from poller.library.folder import read_folder
 from poller.library.keys import vehicle_json
-from poller.sources.cardata.state import CarState
+from poller.sources.cardata.cars.state import CarState
 
 CASES = Path(__file__).parents[1] / "cases" / "library"
 

@@ -52,7 +52,7 @@ from poller.simulator.login import REFRESH_TOKEN, USER
 from poller.simulator.server import serve
 from poller.sources.base import Target
 from poller.sources.library_json import understand
-from poller.sources.mybmw.gcj02 import to_wgs84
+from poller.sources.mybmw.meaning.gcj02 import to_wgs84
 from poller.sources.mybmw.remote.geocoder import Geocoder
 from poller.vehicle.snapshot import Snapshot
 

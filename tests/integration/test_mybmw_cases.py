@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from mybmw_cloud import synthetic_cases
 
-from poller.sources.mybmw.parse import parse
+from poller.sources.mybmw.meaning.parse import parse
 from poller.vehicle.records import json_value, rfc3339
 
 

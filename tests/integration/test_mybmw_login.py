@@ -20,7 +20,7 @@ from poller.errors import (
 )
 from poller.simulator.login import PASSWORD, REFRESH_TOKEN, USER
 from poller.sources.base import LoginState
-from poller.sources.mybmw.tokens import TokenFile
+from poller.sources.mybmw.login.tokens import TokenFile
 
 
 @pytest.fixture

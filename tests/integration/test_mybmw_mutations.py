@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from mybmw_cloud import CASES, Case, captured_cases, synthetic_cases
 
 from poller.errors import MalformedAnswer
-from poller.sources.mybmw.parse import parse
-from poller.sources.mybmw.table import RULES
+from poller.sources.mybmw.meaning.parse import parse
+from poller.sources.mybmw.meaning.table import RULES
 from poller.vehicle.answer import Answer
 from poller.vehicle.snapshot import Snapshot
 

@@ -12,8 +12,8 @@ from mybmw_cloud import AUTHENTICATE, CHINA_LOGIN, COULD_NOT_ASK, LIST, STATE, s
 from poller.errors import LoginRequired, SourceUnavailable
 from poller.runtime.clock import SystemClock
 from poller.sources.base import LoginState
-from poller.sources.mybmw.auth import Auth
-from poller.sources.mybmw.tokens import TokenFile, Tokens
+from poller.sources.mybmw.login.auth import Auth
+from poller.sources.mybmw.login.tokens import TokenFile, Tokens
 from poller.sources.mybmw.transport import Limits
 
 

@@ -19,7 +19,7 @@ from poller.simulator.cardata.errors import SHAPES
 from poller.simulator.cardata.login import GCID
 from poller.simulator.fault import Kind
 from poller.simulator.fleet import BEV_VIN, BMW_VIN, ICE_VIN, MINI_VIN
-from poller.sources.cardata.catalogue import DEFAULT_CONTAINER
+from poller.sources.cardata.meaning.catalogue import DEFAULT_CONTAINER
 
 ODOMETER = "vehicle.vehicle.travelledDistance"
 LOCK = "vehicle.cabin.door.lock.status"

@@ -16,7 +16,7 @@ from poller.simulator.cardata.streaming import STREAMABLE, messages
 from poller.simulator.cardata.telling import TellingCar
 from poller.simulator.fleet import BEV_VIN, BMW_VIN, ICE_VIN, MINI_VIN
 from poller.simulator.garage import all_cars_garage
-from poller.sources.mybmw.parse import parse
+from poller.sources.mybmw.meaning.parse import parse
 from poller.testing.clock import ManualClock
 from poller.vehicle.answer import Answer
 

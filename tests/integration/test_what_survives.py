@@ -24,7 +24,7 @@ from poller.sinks.base import SinkContext
 from poller.sinks.json_files import JsonFilesSink
 from poller.sinks.json_files.layouts import DailyLayout
 from poller.sinks.settings import JsonFilesSettings
-from poller.sources.mybmw.tokens import TokenFile, Tokens
+from poller.sources.mybmw.login.tokens import TokenFile, Tokens
 from poller.testing.clock import ManualClock
 from poller.testing.records import START, VIN, record_number
 from poller.vehicle.privacy import Rendering

@@ -62,7 +62,7 @@ def descriptors(
 
 def bare() -> dict[str, Any]:
     """The report before there is any source: what every car may send."""
-    from poller.sources.cardata.features import wanted
+    from poller.sources.cardata.standing.features import wanted
 
     return {"sources": [{"name": "", "descriptors": [asdict(one) for one in wanted((), {})]}], "vehicles": {}}
 

@@ -38,10 +38,10 @@ from poller.library.understand import vehicle_of
 from poller.runtime import log
 from poller.runtime.clock import Clock, SystemClock
 from poller.sources.base import SourceContext, Target
+from poller.sources.mybmw.login.tokens import TokenFile, Tokens
 from poller.sources.mybmw.regions import CODES
 from poller.sources.mybmw.settings import MyBmwSettings
 from poller.sources.mybmw.source import MyBmwSource, account_key
-from poller.sources.mybmw.tokens import TokenFile, Tokens
 from poller.vehicle.command import GOOD, SETTLED_AFTER, Order, Outcome
 
 

@@ -12,7 +12,7 @@ from poller.library.units import as_sent, as_shown
 from poller.library.words import DriveTrainType
 from poller.sources.library_json import BODY, metric_data, read_time, read_vehicles
 from poller.sources.mybmw.finder import Found, found_in
-from poller.sources.mybmw.parse import whole
+from poller.sources.mybmw.meaning.parse import whole
 from poller.vehicle.answer import Answer
 from poller.vehicle.display import Units
 from poller.vehicle.records import Json, dumps

@@ -44,7 +44,7 @@ from poller.library.words import (
     ValueWithUnit,
 )
 from poller.sources.mybmw.finder import Found
-from poller.sources.mybmw.gcj02 import to_wgs84
+from poller.sources.mybmw.meaning.gcj02 import to_wgs84
 
 Area = TypeVar("Area")
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from poller.errors import MalformedAnswer
 from poller.sources.fingerprint import CARDATA
-from poller.sources.mybmw.parse import parse
+from poller.sources.mybmw.meaning.parse import parse
 from poller.vehicle.answer import Answer
 from poller.vehicle.records import dumps, milliseconds, parse_time
 from poller.vehicle.snapshot import Snapshot
@@ -125,8 +125,8 @@ def metric_data(vehicle: Json) -> Json:
 
 def _from_cardata(answer: Answer) -> Snapshot:
     # Only for those who have one: its catalogue is read with it.
-    from poller.sources.cardata.parse import STATE
-    from poller.sources.cardata.parse import parse as parse_cardata
+    from poller.sources.cardata.meaning.parse import STATE
+    from poller.sources.cardata.meaning.parse import parse as parse_cardata
 
     bodies = {STATE if name == CARDATA else name: body for name, body in answer.bodies.items()}
     return parse_cardata(replace(answer, bodies=bodies))

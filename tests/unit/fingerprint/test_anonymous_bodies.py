@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from poller.fingerprint.anonymous import Anonymiser
-from poller.sources.cardata.catalogue import CATALOGUE
+from poller.sources.cardata.meaning.catalogue import CATALOGUE
 
 VIN = "WBA21AB0404K12345"
 OTHER = "WMW31XY0707B98765"

@@ -18,10 +18,10 @@ from poller.simulator.cardata.telling import KM_PER_MILE, TellingCar
 from poller.simulator.garage import all_cars_garage
 from poller.simulator.life.report import Report
 from poller.simulator.life.spec import WHEELS, CarSpec
-from poller.sources.cardata.catalogue import CATALOGUE, DEFAULT_CONTAINER, OWN_ENDPOINT
-from poller.sources.cardata.parse import parse
-from poller.sources.cardata.state import CarState
-from poller.sources.cardata.table import needs
+from poller.sources.cardata.cars.state import CarState
+from poller.sources.cardata.meaning.catalogue import CATALOGUE, DEFAULT_CONTAINER, OWN_ENDPOINT
+from poller.sources.cardata.meaning.parse import parse
+from poller.sources.cardata.meaning.table import needs
 from poller.vehicle.answer import Answer
 from poller.vehicle.snapshot import Snapshot
 

@@ -11,7 +11,7 @@ import pytest
 
 from poller.simulator import fleet
 from poller.simulator.garage import all_cars_garage, demo_garage
-from poller.sources.mybmw.parse import parse
+from poller.sources.mybmw.meaning.parse import parse
 from poller.vehicle.answer import Answer
 
 START = datetime(2026, 11, 16, tzinfo=UTC)

@@ -10,7 +10,7 @@ from poller.simulator.cardata.telling import ODOMETER, PREDICTED, Said, Scalar, 
 from poller.simulator.life.spec import WHEELS, Charger, Position
 from poller.simulator.life.timeline import EPOCH
 from poller.simulator.life.truth import Charge
-from poller.sources.cardata.catalogue import CATALOGUE, OWN_ENDPOINT
+from poller.sources.cardata.meaning.catalogue import CATALOGUE, OWN_ENDPOINT
 from poller.vehicle.records import rfc3339
 
 Entry = Mapping[str, str | None]

@@ -29,7 +29,7 @@ from poller.simulator.cardata.telling import TellingCar
 from poller.simulator.fault import Fault, Kind
 from poller.simulator.faults import Faults
 from poller.simulator.server import bound
-from poller.sources.cardata.catalogue import CATALOGUE
+from poller.sources.cardata.meaning.catalogue import CATALOGUE
 
 #: Where `FakeCloud` has CarData: both makers' logins have a path of the same name.
 PREFIX: Final = "/cardata"

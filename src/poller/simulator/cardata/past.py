@@ -13,10 +13,10 @@ from poller.simulator.cardata.streaming import STREAMABLE
 from poller.simulator.cardata.telling import Said, TellingCar
 from poller.simulator.life.report import Report
 from poller.sources.base import Answer, Source
-from poller.sources.cardata.car import BASIC_DATA
-from poller.sources.cardata.catalogue import DEFAULT_CONTAINER
-from poller.sources.cardata.parse import STATE
-from poller.sources.cardata.state import CarState
+from poller.sources.cardata.cars.state import CarState
+from poller.sources.cardata.meaning.car import BASIC_DATA
+from poller.sources.cardata.meaning.catalogue import DEFAULT_CONTAINER
+from poller.sources.cardata.meaning.parse import STATE
 from poller.vehicle.records import dumps, milliseconds
 
 

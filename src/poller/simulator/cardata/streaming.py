@@ -19,7 +19,7 @@ from poller.runtime.clock import Clock, wait
 from poller.simulator.car import Arrival
 from poller.simulator.cardata.telling import LATITUDE, LONGITUDE, SELDOM_STREAMED, Said, TellingCar
 from poller.simulator.life.timeline import dice, seconds_at
-from poller.sources.cardata.catalogue import CATALOGUE
+from poller.sources.cardata.meaning.catalogue import CATALOGUE
 from poller.vehicle.records import rfc3339
 
 #: How messages may be spoiled on order.

@@ -13,29 +13,29 @@ from poller.runtime import log
 from poller.runtime.clock import Clock
 from poller.runtime.status import Channels, StreamStatus
 from poller.sources.base import Answer, LoginState, Memory, SourceContext, Target
-from poller.sources.cardata import meanings as m
-from poller.sources.cardata.auth import Auth
-from poller.sources.cardata.car import BASIC_DATA, CHARGING_STATUS, LITERS, RANGE_ELECTRIC, SOC
-from poller.sources.cardata.catalogue import DEFAULT_CONTAINER
-from poller.sources.cardata.containers import Containers
-from poller.sources.cardata.device_login import DeviceCode
-from poller.sources.cardata.dossier import Dossier
-from poller.sources.cardata.errands import Errands
-from poller.sources.cardata.examine import Parts, examine
-from poller.sources.cardata.features import wanted
-from poller.sources.cardata.garage import Garage
-from poller.sources.cardata.ledger import Ledger
-from poller.sources.cardata.oauth import REST
-from poller.sources.cardata.outlook import NOT_MAPPED, SCOPE, Outlook
-from poller.sources.cardata.parse import STATE, origins, parse
-from poller.sources.cardata.refusals import foreseen
-from poller.sources.cardata.rest import CarDataClient
+from poller.sources.cardata.cars.dossier import Dossier
+from poller.sources.cardata.cars.garage import Garage
+from poller.sources.cardata.cars.state import LATITUDE, LONGITUDE, ODOMETER
+from poller.sources.cardata.login.auth import Auth
+from poller.sources.cardata.login.device import DeviceCode
+from poller.sources.cardata.login.oauth import REST
+from poller.sources.cardata.meaning import meanings as m
+from poller.sources.cardata.meaning.car import BASIC_DATA, CHARGING_STATUS, LITERS, RANGE_ELECTRIC, SOC
+from poller.sources.cardata.meaning.catalogue import DEFAULT_CONTAINER
+from poller.sources.cardata.meaning.parse import STATE, origins, parse
+from poller.sources.cardata.rest.client import CarDataClient
+from poller.sources.cardata.rest.containers import Containers
+from poller.sources.cardata.rest.errands import Errands
+from poller.sources.cardata.rest.ledger import Ledger
+from poller.sources.cardata.rest.refusals import foreseen
+from poller.sources.cardata.rest.spare import FOLDER, Spare
+from poller.sources.cardata.rest.troubles import Troubles
 from poller.sources.cardata.settings import KIND, CarDataSettings, account_key, owner_key
-from poller.sources.cardata.spare import FOLDER, Spare
-from poller.sources.cardata.state import LATITUDE, LONGITUDE, ODOMETER
-from poller.sources.cardata.stream import Stream
-from poller.sources.cardata.stream_inbox import OnMessages
-from poller.sources.cardata.troubles import Troubles
+from poller.sources.cardata.standing.examine import Parts, examine
+from poller.sources.cardata.standing.features import wanted
+from poller.sources.cardata.standing.outlook import NOT_MAPPED, SCOPE, Outlook
+from poller.sources.cardata.stream.inbox import OnMessages
+from poller.sources.cardata.stream.listener import Stream
 from poller.sources.findings import Examination, Wanted
 from poller.sources.http import Limits
 from poller.vehicle.privacy import short_vin

@@ -9,10 +9,10 @@ from typing import Any, Final
 from poller.errors import SourceUnavailable
 from poller.runtime.clock import Clock
 from poller.sources.http import Call, NotSent, Reply
-from poller.sources.mybmw.auth import Auth
+from poller.sources.mybmw.login.auth import Auth
+from poller.sources.mybmw.login.tokens import Tokens
 from poller.sources.mybmw.refusals import refusal
 from poller.sources.mybmw.regions import Server, data_headers, state_query
-from poller.sources.mybmw.tokens import Tokens
 from poller.sources.mybmw.transport import Transport
 from poller.sources.remote import Deadline
 

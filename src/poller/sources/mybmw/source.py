@@ -12,19 +12,19 @@ from pydantic_core import from_json
 from poller.errors import ConfigError, RateLimited, SourceError, SourceUnavailable
 from poller.runtime import log
 from poller.sources.base import Answer, LoginState, SourceContext, Target
-from poller.sources.mybmw.auth import Auth, Way
-from poller.sources.mybmw.china_login import ChinaLogin
 from poller.sources.mybmw.client import MyBmwClient
 from poller.sources.mybmw.finder import BODY, Finder
 from poller.sources.mybmw.garage import Garage, chosen
-from poller.sources.mybmw.login_server import LoginServer
-from poller.sources.mybmw.oauth_login import OAuthLogin
-from poller.sources.mybmw.parse import parse
+from poller.sources.mybmw.login.auth import Auth, Way
+from poller.sources.mybmw.login.china.login import ChinaLogin
+from poller.sources.mybmw.login.oauth_login import OAuthLogin
+from poller.sources.mybmw.login.server import LoginServer
+from poller.sources.mybmw.login.tokens import Takeover, TokenFile, read_takeover
+from poller.sources.mybmw.meaning.parse import parse
 from poller.sources.mybmw.regions import SERVERS
 from poller.sources.mybmw.remote.geocoder import Geocoder
 from poller.sources.mybmw.remote.service import RemoteServices
 from poller.sources.mybmw.settings import MyBmwSettings
-from poller.sources.mybmw.tokens import Takeover, TokenFile, read_takeover
 from poller.sources.mybmw.transport import Limits, Transport
 from poller.sources.remote import Deadline
 from poller.sources.texts import object_in

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from poller.sources.cardata.catalogue import CATALOGUE, DEFAULT_CONTAINER, OWN_ENDPOINT
-from poller.sources.cardata.table import RULES, needs
-from poller.sources.cardata.values import unit
+from poller.sources.cardata.meaning.catalogue import CATALOGUE, DEFAULT_CONTAINER, OWN_ENDPOINT
+from poller.sources.cardata.meaning.table import RULES, needs
+from poller.sources.cardata.meaning.values import unit
 from poller.vehicle.signals import BY_KEY
 
 

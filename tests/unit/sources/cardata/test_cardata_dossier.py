@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from poller.sources.cardata.dossier import Dossier, dossier_of, ending
-from poller.sources.cardata.state import CarState
+from poller.sources.cardata.cars.dossier import Dossier, dossier_of, ending
+from poller.sources.cardata.cars.state import CarState
 
 VIN = "WBA00000000000001"
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poller.errors import JournalError, RateLimited
-from poller.sources.cardata.ledger import MARGIN, WINDOW, Ledger
+from poller.sources.cardata.rest.ledger import MARGIN, WINDOW, Ledger
 from poller.testing.clock import ManualClock
 from poller.testing.memory import DictMemory
 from poller.vehicle.records import rfc3339

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from poller.sources.cardata import oauth
-from poller.sources.cardata.oauth import REST, STREAM, Verdict
+from poller.sources.cardata.login import oauth
+from poller.sources.cardata.login.oauth import REST, STREAM, Verdict
 from poller.sources.oauth import Unreadable, read_grant
 
 DEVICE = {

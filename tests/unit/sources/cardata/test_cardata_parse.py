@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from poller.errors import MalformedAnswer
-from poller.sources.cardata.parse import origins, parse
-from poller.sources.cardata.state import LATITUDE, LONGITUDE, ODOMETER, CarState
+from poller.sources.cardata.cars.state import LATITUDE, LONGITUDE, ODOMETER, CarState
+from poller.sources.cardata.meaning.parse import origins, parse
 from poller.vehicle.answer import Answer
 
 NOW = datetime(2026, 7, 27, 12, 40, tzinfo=UTC)

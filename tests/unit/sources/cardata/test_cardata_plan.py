@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from poller.errors import RateLimited
-from poller.sources.cardata.ledger import Ledger, Spent, Standing
-from poller.sources.cardata.plan import Known, PlannedCall, StreamKnown, pace, plan
+from poller.sources.cardata.rest.ledger import Ledger, Spent, Standing
+from poller.sources.cardata.rest.plan import Known, PlannedCall, StreamKnown, pace, plan
 from poller.testing.clock import ManualClock
 from poller.testing.memory import DictMemory
 from poller.vehicle.privacy import short_vin

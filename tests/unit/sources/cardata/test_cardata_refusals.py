@@ -9,7 +9,7 @@ import pytest
 
 from poller.errors import LoginRequired, RateLimited, SourceUnavailable
 from poller.simulator.cardata.errors import SHAPES
-from poller.sources.cardata.refusals import code_of, needs_token, refusal
+from poller.sources.cardata.rest.refusals import code_of, needs_token, refusal
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 VIN = "WBA00000000000001"

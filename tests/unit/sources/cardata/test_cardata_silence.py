@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from poller.runtime.status import Failure, StreamStatus
-from poller.sources.cardata.ledger import Spent, Standing
-from poller.sources.cardata.silence import CarHeard, Refusal, Situation, newest, silences, unstreamed
-from poller.sources.cardata.state import ODOMETER, CarState, Held
+from poller.sources.cardata.cars.state import ODOMETER, CarState, Held
+from poller.sources.cardata.rest.ledger import Spent, Standing
+from poller.sources.cardata.standing.silence import CarHeard, Refusal, Situation, newest, silences, unstreamed
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poller.errors import MalformedAnswer
-from poller.sources.cardata.catalogue import CATALOGUE
-from poller.sources.cardata.state import LATITUDE, LONGITUDE, MAX_BODY, MAX_UNKNOWN, ODOMETER, CarState
-from poller.sources.cardata.values import Presence
+from poller.sources.cardata.cars.state import LATITUDE, LONGITUDE, MAX_BODY, MAX_UNKNOWN, ODOMETER, CarState
+from poller.sources.cardata.meaning.catalogue import CATALOGUE
+from poller.sources.cardata.meaning.values import Presence
 
 NOW = datetime(2026, 7, 27, 12, 40, tzinfo=UTC)
 VIN = "WBATEST0000000001"

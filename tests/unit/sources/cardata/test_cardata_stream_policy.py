@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poller.runtime import log
-from poller.sources.cardata.stream_line import because_of
-from poller.sources.cardata.stream_policy import Course, Pace, renewal_time, vin_of
-from poller.sources.cardata.stream_standing import StreamStanding
-from poller.sources.cardata.stream_words import Cause, lost_because, refused_because, words
-from poller.sources.cardata.tokens import Tokens
+from poller.sources.cardata.login.tokens import Tokens
+from poller.sources.cardata.stream.line import because_of
+from poller.sources.cardata.stream.policy import Course, Pace, renewal_time, vin_of
+from poller.sources.cardata.stream.standing import StreamStanding
+from poller.sources.cardata.stream.words import Cause, lost_because, refused_because, words
 from poller.testing.clock import ManualClock
 
 VIN = "WBA00000000000001"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poller.sources.cardata import meanings as m
-from poller.sources.cardata import values as v
-from poller.sources.cardata.values import Presence, Strange
+from poller.sources.cardata.meaning import meanings as m
+from poller.sources.cardata.meaning import values as v
+from poller.sources.cardata.meaning.values import Presence, Strange
 
 CONVERTERS = [
     m.flag, m.opening, m.plugged, m.charging, m.charging_state, m.charging_mode, m.charging_preference,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from poller.sources.mybmw.china_answers import (
+from poller.sources.mybmw.login.china.answers import (
     is_refusal,
     read_login,
     read_public_key,

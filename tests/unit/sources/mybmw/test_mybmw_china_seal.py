@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from poller.simulator.china_lock import Lock
-from poller.sources.mybmw.china_seal import login_nonce, sealed_password
+from poller.sources.mybmw.login.china.seal import login_nonce, sealed_password
 
 NOW = datetime(2026, 11, 21, 21, 17, 51, tzinfo=UTC)
 #: What the library makes of the same user, time and chance.

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from poller.simulator.china_puzzle import puzzle
-from poller.sources.mybmw.china_slider import BLOCK, COLOUR, gap_position
+from poller.sources.mybmw.login.china.slider import BLOCK, COLOUR, gap_position
 
 ACROSS, DOWN = BLOCK
 

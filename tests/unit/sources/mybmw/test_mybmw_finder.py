@@ -11,7 +11,7 @@ from poller.library.answers import heard
 from poller.library.keys import vehicle_json
 from poller.library.understand import vehicle_of
 from poller.sources.mybmw.finder import BODY, Finder
-from poller.sources.mybmw.parse import parse
+from poller.sources.mybmw.meaning.parse import parse
 from poller.testing.memory import DictMemory
 from poller.vehicle.answer import Answer
 from poller.vehicle.snapshot import Snapshot

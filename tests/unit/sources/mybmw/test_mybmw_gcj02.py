@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from poller.sources.mybmw.gcj02 import to_wgs84
+from poller.sources.mybmw.meaning.gcj02 import to_wgs84
 
 
 @pytest.mark.parametrize(

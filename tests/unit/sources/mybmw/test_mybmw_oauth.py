@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from poller.sources.mybmw.oauth import (
+from poller.sources.mybmw.login.oauth import (
     Proof,
     authorize_form,
     read_authorization,

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from poller.errors import MalformedAnswer
-from poller.sources.mybmw.parse import parse
+from poller.sources.mybmw.meaning.parse import parse
+from poller.sources.mybmw.meaning.table import RULES
 from poller.sources.mybmw.source import charging_capabilities
-from poller.sources.mybmw.table import RULES
 from poller.vehicle.answer import Answer
 from poller.vehicle.signals import BY_KEY, CLOSED_DIMENSIONS
 

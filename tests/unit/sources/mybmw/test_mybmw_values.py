@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from poller.sources.mybmw import values as v
+from poller.sources.mybmw.meaning import values as v
 
 LONDON = ZoneInfo("Europe/London")
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

@@ -9,8 +9,8 @@ import pytest
 from poller.errors import CommandRefused, RateLimited, SourceUnavailable
 from poller.sources.http import NotSent
 from poller.sources.mybmw.client import InDoubt, MyBmwClient
+from poller.sources.mybmw.login.tokens import Tokens
 from poller.sources.mybmw.regions import SERVERS
-from poller.sources.mybmw.tokens import Tokens
 from poller.sources.remote import Deadline
 from poller.testing.clock import ManualClock
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from poller.errors import ArgumentRefused
-from poller.sources.mybmw.values import number
+from poller.sources.mybmw.meaning.values import number
 
 
 class Arguments:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from poller.errors import SourceUnavailable
-from poller.sources.mybmw.values import latitude, longitude
+from poller.sources.mybmw.meaning.values import latitude, longitude
 from poller.sources.texts import object_in
 
 Json = Mapping[str, Any]

@@ -10,10 +10,10 @@ from poller.runtime import log
 from poller.runtime.clock import Clock
 from poller.sources.mybmw.client import MyBmwClient
 from poller.sources.mybmw.finder import Finder
+from poller.sources.mybmw.meaning.values import heading, latitude, longitude
 from poller.sources.mybmw.remote.arguments import Arguments
 from poller.sources.mybmw.remote.car import Car, Json, part
 from poller.sources.mybmw.remote.events import told
-from poller.sources.mybmw.values import heading, latitude, longitude
 from poller.sources.texts import clean, object_in
 from poller.vehicle.command import CommandState, Found, Outcome
 from poller.vehicle.privacy import short_vin

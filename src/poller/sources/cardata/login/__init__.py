@@ -1,0 +1,1 @@
+"""Logging in by code, and staying logged in."""

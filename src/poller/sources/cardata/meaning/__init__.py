@@ -1,0 +1,1 @@
+"""What BMW's descriptors mean; all of it pure."""

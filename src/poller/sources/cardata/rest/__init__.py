@@ -1,0 +1,1 @@
+"""REST, and its fifty calls a day."""

@@ -1,0 +1,1 @@
+"""How the source stands, and why nothing comes."""

@@ -1,0 +1,1 @@
+"""The live stream: one connection, kept as well as it can be kept."""

@@ -1,0 +1,1 @@
+"""Logging in, by region, and staying logged in."""
