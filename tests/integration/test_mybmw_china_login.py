@@ -183,12 +183,12 @@ async def test_what_is_missing_is_said_before_anybody_is_asked(road) -> None:
     assert road.watched.requests == []
 
 
-@pytest.mark.parametrize(("library", "module"), [("cryptography", "china_seal"), ("PIL", "china_slider")])
+@pytest.mark.parametrize(("library", "module"), [("cryptography", "seal"), ("PIL", "slider")])
 async def test_without_the_extra_the_mend_is_named(road, monkeypatch, library, module) -> None:
     for name in [name for name in sys.modules if name == library or name.startswith(f"{library}.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.delitem(sys.modules, f"poller.sources.mybmw.{module}", raising=False)
+    monkeypatch.delitem(sys.modules, f"poller.sources.mybmw.login.china.{module}", raising=False)
     error = await refused(await road.source(), SourceUnavailable)
     assert error.message.startswith(f"what the login in China needs is not installed ({library}")
     assert error.hint.startswith("install it: `pip install 'bmw-poller[china]'`")
