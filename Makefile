@@ -98,6 +98,8 @@ $(RUNTIME): .venv/pyvenv.cfg requirements.txt requirements-build.txt pyproject.t
 $(DEV): $(RUNTIME) requirements-dev.txt
 	@echo "Installing the tools for tests and checks into .venv …"
 	@$(PIP) --require-hashes -r requirements-dev.txt
+	@echo "Compiling the tests, once for all who run them at the same time …"
+	@$(BIN)/pytest --collect-only -qq >/dev/null 2>&1 || true
 	@touch $@
 
 $(SYSTEM): $(DEV) requirements-system.txt

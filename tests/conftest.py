@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 NOBODY = Path(__file__).with_name("nobody.pem")
 #: Run only when asked for: marker → why it is skipped otherwise.
 ON_DEMAND = {"soak": "full size: make soak", "system": "needs a real system: make system"}
-# Thousands of tests and what they import stay to the end: looking through them for garbage is a fifth of the
-# time in which they are collected, and a twentieth of that in which they run.
+# Thousands of tests and what they import stay to the end: looking through them for garbage is a third of the
+# time in which they are collected, and a thirtieth of that in which they run.
 gc.disable()
 
 _OURS = ("POLLER_", "AXIOM_", "XDG_")

@@ -226,7 +226,7 @@ def test_6_signals_one_bad_field_costs_itself_alone(table) -> None:
     assert keys["doors_and_windows"]["lids"] == []
     assert keys["tires"] is None
     told = table("one_bad_field_in_each_area")
-    assert (told["Charge"], told["Service oil"], told["Door open front left"]) == ("50 %", "ok", "no")
+    assert (told["Charge"], told["Service engine oil"], told["Door open front left"]) == ("50 %", "ok", "no")
 
 
 def test_6_command_line_a_null_stops_nothing(table) -> None:

@@ -193,6 +193,7 @@ async def _outputs(process: Process, max_output: int) -> tuple[bytes, bytes]:
         return bytes(output), await complaint
     finally:
         complaint.cancel()
+        await asyncio.wait([complaint])
 
 
 async def _tail(stream: StreamReader) -> bytes:
@@ -203,12 +204,12 @@ async def _tail(stream: StreamReader) -> bytes:
 
 
 async def _kill(process: Process) -> None:
-    """End the program and all that it started."""
+    """End the program and all that it started; what it still said is read, or its pipes stay open."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_REAP):
-            await process.wait()
+            await process.communicate()
 
 
 def _last_line(complaint: bytes, argv: Sequence[str]) -> str:

@@ -167,6 +167,21 @@ async def test_what_goes_out_is_what_the_reports_make() -> None:
         assert sorted(map(json.dumps, heard)) == sorted(map(json.dumps, due))
 
 
+async def test_who_comes_late_hears_what_he_would_have_heard_from_then_on() -> None:
+    """Cars begin to send when somebody listens; it cannot be told from having sent all the time."""
+    late = HOURS / 2
+    async with listening() as always:
+        await always.clock.advance(HOURS.total_seconds())
+    listener = Listener()
+    await listener.clock.advance(late.total_seconds())
+    task = asyncio.create_task(listener.streaming.run(MORNING))
+    await listener.clock.advance((HOURS - late).total_seconds())
+    task.cancel()
+    await asyncio.wait([task])
+    assert listener.heard == [message for message in always.heard if message[0] > MORNING + late]
+    assert listener.streaming.sent == always.streaming.sent > len(listener.heard) > 100
+
+
 def quiet_hours(vin: str) -> tuple[datetime, datetime]:
     """The longest time of some days in which a car reports nothing."""
     times = [arrival.report.arrived_at for arrival in CARS[vin].arrivals(START, START + WEEK)]

@@ -163,9 +163,11 @@ class Streaming:
         self._queue: list[Message] = []
         self._more = asyncio.Event()
 
-    async def run(self) -> None:
-        """Send from now on, until cancelled."""
-        since = self._clock.now()
+    async def run(self, since: datetime | None = None) -> None:
+        """Send from now on, until cancelled; what went out from `since` until now was heard by nobody."""
+        begun = self._clock.now()
+        missed = begun if since else None
+        since = since or begun
         while True:
             self._more.clear()
             now = self._clock.now()
@@ -174,7 +176,7 @@ class Streaming:
                     self._plan(car, arrival)
             since = max(since, now)
             while self._queue and self._queue[0].at <= now:
-                self._send(heapq.heappop(self._queue))
+                self._send(heapq.heappop(self._queue), missed)
             await wait(self._more, self._clock, (self._next(since) - now).total_seconds())
 
     def hurry(self) -> None:
@@ -203,9 +205,10 @@ class Streaming:
         for message in made:
             heapq.heappush(self._queue, message)
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: Message, missed: datetime | None) -> None:
         if "silent_car" not in self._moods(message.vin):
-            self._publish(f"{self._entity}/{message.vin}", message.body)
+            if missed is None or message.at > missed:
+                self._publish(f"{self._entity}/{message.vin}", message.body)
             self.sent += 1
 
     def _next(self, after: datetime) -> datetime:
