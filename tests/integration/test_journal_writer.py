@@ -1,4 +1,4 @@
-"""The writer's answers: put off while more waits, and never for longer than until the next commit."""
+"""The writer's answers: put off while only appends wait, and never for longer than until their commit."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from poller.errors import JournalError
-from poller.journal.append import Appender
 from poller.journal.base import Policy
 from poller.journal.faults import OutOfRoom
 from poller.journal.room import Room
@@ -36,45 +37,62 @@ class Hold:
         return "first"
 
 
+def stored(db: sqlite3.Connection, entries: Sequence[Any]) -> Sequence[Any]:
+    """Stands for `append_new`: an entry of these tests is what is done with it."""
+    return [entry(db) for entry in entries]
+
+
+@asynccontextmanager
+async def writing(path: Path, relieve: Callable[[sqlite3.Connection], bool]) -> AsyncIterator[Writer]:
+    aides = Aides(lambda db, entry: stored(db, [entry])[0], stored, relieve, lambda: None, lambda: None)
+    writer = Writer(Store(path, ManualClock()), Room(path, Policy()), aides)
+    await writer.start()
+    yield writer
+    await writer.stop()
+
+
 @pytest.fixture
 async def writer(tmp_path: Path) -> AsyncIterator[Writer]:
-    path = tmp_path / "journal.db"
-    appender = Appender()
-    aides = Aides(appender.append, appender.append_new, lambda _: False, appender.forget, lambda: None)
-    one = Writer(Store(path, ManualClock()), Room(path, Policy()), aides)
-    await one.start()
-    yield one
-    await one.stop()
+    async with writing(tmp_path / "journal.db", lambda _: False) as one:
+        yield one
 
 
-async def behind(
-    writer: Writer, jobs: Sequence[tuple[Callable[[sqlite3.Connection], object], Duty]]
-) -> tuple[asyncio.Future[str], list[asyncio.Future[object]]]:
-    """A first job under way when others are handed in; then it may end."""
+async def behind(writer: Writer, *others: Any, duty: Duty = Duty.APPEND) -> list[asyncio.Future[Any]]:
+    """An append under way when others are handed in; then it may end. All, the first one first."""
     hold = Hold()
-    first = writer.run(hold)
+    first = writer.append(hold)
     assert await asyncio.to_thread(hold.begun.wait, LONG)
-    others = [writer.run(job, duty) for job, duty in jobs]
+    handed_in = [writer.append(other) if duty is Duty.APPEND else writer.run(other, duty) for other in others]
     hold.may_end.set()
-    return first, others
+    return [first, *handed_in]
 
 
 async def test_each_is_answered_though_more_waits(writer):
-    first, (second, third) = await behind(
-        writer, [(lambda _: "second", Duty.KEEP), (lambda _: "third", Duty.KEEP)]
-    )
+    answers = await behind(writer, lambda _: "second", lambda _: "third")
 
     async with asyncio.timeout(LONG):
-        assert [await first, await second, await third] == ["first", "second", "third"]
+        assert [await answer for answer in answers] == ["first", "second", "third"]
 
 
-async def test_nobody_waits_for_a_job_that_runs_alone(writer):
+async def test_the_loop_hears_of_an_append_when_the_next_ones_are_written(writer):
+    """Not while they are: each of the two would keep the interpreter from the other."""
+    heard, seen = threading.Event(), []
+    first, second = await behind(writer, lambda _: seen.append(heard.wait(0.2)))
+    first.add_done_callback(lambda _: heard.set())
+
+    await second
+    assert first.done()
+    assert seen == [False]
+
+
+@pytest.mark.parametrize("duty", [Duty.KEEP, Duty.ALONE])
+async def test_nobody_waits_for_a_job_that_may_take_long(writer, duty):
     heard = threading.Event()
-    first, (alone,) = await behind(writer, [(lambda _: heard.wait(LONG), Duty.ALONE)])
+    first, other = await behind(writer, lambda _: heard.wait(LONG), duty=duty)
 
     assert await first == "first"
     heard.set()
-    assert await alone, "the first was answered only when the one alone was done"
+    assert await other, "the first was answered only when the other was done"
 
 
 async def test_nobody_waits_for_what_makes_room(tmp_path):
@@ -88,23 +106,18 @@ async def test_nobody_waits_for_what_makes_room(tmp_path):
     def full(_: sqlite3.Connection) -> None:
         raise OutOfRoom
 
-    path, appender = tmp_path / "journal.db", Appender()
-    aides = Aides(appender.append, appender.append_new, relieve, appender.forget, lambda: None)
-    writer = Writer(Store(path, ManualClock()), Room(path, Policy()), aides)
-    await writer.start()
-    first, (failing,) = await behind(writer, [(full, Duty.KEEP)])
-
-    assert await first == "first"
-    heard.set()
-    with pytest.raises(JournalError):
-        await failing
+    async with writing(tmp_path / "journal.db", relieve) as writer:
+        first, failing = await behind(writer, full)
+        assert await first == "first"
+        heard.set()
+        with pytest.raises(JournalError):
+            await failing
     assert in_time == [True]
-    await writer.stop()
 
 
 async def test_the_last_is_answered_when_the_writer_ends(writer):
     hold = Hold()
-    first = writer.run(hold)
+    first = writer.append(hold)
     assert await asyncio.to_thread(hold.begun.wait, LONG)
     ending = asyncio.ensure_future(writer.stop())
     await asyncio.sleep(0)

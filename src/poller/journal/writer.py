@@ -80,8 +80,8 @@ class Writer:
     hears of it. A full or failing disk fails them all; the connection is then opened anew, so that
     nothing needs a restart once the disk plays again.
 
-    While more waits, the answers to one group go out just before the next one's commit: the event
-    loop then works while this thread waits for the disk, and not while it needs the interpreter.
+    While only appends wait, the answers to one group go out just before their commit: the event loop
+    then works while this thread waits for the disk, and not while it needs the interpreter.
     """
 
     def __init__(self, store: Store, room: Room, aides: Aides) -> None:
@@ -155,6 +155,8 @@ class Writer:
             return
         self._tell([ready], [None])
         while group := self._next_group():
+            if any(task.entry is None for task in group):
+                self._answer()  # how long that takes, only the job knows
             try:
                 outcomes = self._carry_out(group)
             except Exception as error:  # noqa: BLE001 - a bug of ours must not leave callers waiting for ever
@@ -220,7 +222,6 @@ class Writer:
     def _transact(self, group: Sequence[_Task]) -> Sequence[Any]:
         db = self._database()
         if group[0].duty is Duty.ALONE:
-            self._answer()
             return [group[0].job(db)]
         try:
             return self._commit(db, group, self._trusting)

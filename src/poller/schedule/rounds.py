@@ -63,9 +63,10 @@ class Rounds:
     `closed` says why nothing can be kept now ("": it can); then nothing is asked. `failed` is told
     what `poll` does not know: of which target, None for the whole round.
 
-    Each attempt is on disk before anybody is asked, so that a crash loop does not hammer the maker's
-    cloud. But for one after a round in which every vehicle answered: it is noted with the answers, in
-    their own commit. If it never comes to that, the restart asks once more, and then notes it first.
+    Each attempt is noted on disk before anybody is asked, so that a crash loop does not hammer the
+    maker's cloud. But for one after a round in which every vehicle answered: that is noted with its
+    answers, in their own commit. If it never comes to that, the restart asks once more than it should,
+    and notes it first: once for each life that had a good round.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Rounds:
         self._backoff = BackOff()
         self._ends: Until | None = None
         self._silences: Sequence[Silence] = ()
-        self._unsaid = self._trusted = False
+        self._unnoted = self._may_note_later = False
         self._logger = log.get("schedule", source=source.name)
         self._status = SourceStatus(
             name=source.name, kind=source.kind, state="starting", allowed_age=interval * ALLOWED_MISSES
@@ -181,7 +182,7 @@ class Rounds:
                         await self.round(stop)
         finally:
             with suppress(JournalError):
-                await self._say()
+                await self._keep_note()
 
     async def round(self, stop: asyncio.Event | None = None) -> Outcome:
         """Ask for every vehicle now, whatever the back-off says; never two rounds at once.
@@ -203,7 +204,7 @@ class Rounds:
                 outcome = await self._ask_all(stop)
                 await self._conclude(outcome, login)
                 if stop is None:
-                    await self._say()
+                    await self._keep_note()
             except JournalError as error:
                 unkept = SourceUnavailable(error.message, hint=error.hint, reason="journal")
                 await self._failed(self._source, unkept, None)
@@ -265,7 +266,7 @@ class Rounds:
         try:
             async with asyncio.timeout(self._answer_within):
                 await self._poll(self._source, target, self._attempt(succeeding=True))
-            self._unsaid = False
+            self._unnoted = False
         except SourceError as error:
             return error
         except JournalError:
@@ -290,17 +291,23 @@ class Rounds:
 
     async def _note_attempt(self) -> None:
         self._status = replace(self._status, last_attempt_at=milliseconds(self._clock.now()))
-        self._unsaid = True
-        if not self._trusted:
-            await self._say()
-        self._trusted = False
+        self._unnoted = True
+        if not self._may_note_later:
+            await self._keep_note()
+        self._may_note_later = False
 
-    async def _say(self) -> None:
-        """Note the last attempt for a restart, unless that is done."""
-        if self._unsaid:
+    async def _keep_note(self) -> None:
+        """Note the last attempt for a restart, unless that is done or under way."""
+        if not self._unnoted:
+            return
+        # Before: given up while the disk hangs, it must not be tried anew on the way out.
+        self._unnoted = False
+        try:
             for key, note in self._attempt().items():
                 await self._memory.remember(key, note)
-            self._unsaid = False
+        except JournalError:
+            self._unnoted = True
+            raise
 
     def _attempt(self, *, succeeding: bool = False) -> dict[str, Json]:
         """What a restart must know of the last attempt; `succeeding`: as it is once it has an answer."""
@@ -326,10 +333,10 @@ class Rounds:
         if self._backoff != before:
             await self._memory.remember(self._key("backoff"), self._backoff.to_json())
         self._note(outcome)
-        self._unsaid |= error is None and not outcome.good
-        self._trusted = error is None and outcome.good > 0 and not outcome.cut
+        self._unnoted |= error is None and not outcome.good
+        self._may_note_later = error is None and outcome.good > 0 and not outcome.cut
         if self._backoff != before:
-            await self._say()
+            await self._keep_note()
 
     def _note(self, outcome: Outcome) -> None:
         error, now = outcome.error, self._clock.now()

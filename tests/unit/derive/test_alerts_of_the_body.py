@@ -323,6 +323,26 @@ def test_a_drive_is_seen_for_all_that_though_two_sources_round(source) -> None:
     assert any("cleared" in line for line in told), told
 
 
+def test_an_odometer_that_is_told_of_for_the_first_time_is_no_drive() -> None:
+    """CarData's values come one by one, each when it changes."""
+    stage = Stage()
+    stage.readings |= {"trunk_open": True, "locked": False, "odometer_km": None}
+    assert stage.every(range(0, 20, 5)) == ["10: raised warning trunk_open"]
+    assert stage.every(range(20, 60, 5), {"odometer_km": 45123}) == []
+
+
+def test_a_short_drive_is_seen_by_the_word_of_the_source_that_was_heard_first() -> None:
+    """Though the other told of it before, and later than that one's own time."""
+    stage = Stage()
+    stage.readings |= {"trunk_open": True, "locked": False}
+    assert stage.every(range(0, 20, 5), {"odometer_km": 1000}, source="bmw") != []
+    assert stage.say(30, {"odometer_km": 1000.2}, source="home") == []
+    assert stage.say(40, {"odometer_km": 1000.9}, source="home") == []
+    moved = {"odometer_km": 1001}
+    told = [*stage.say(41, moved, source="bmw"), *stage.every(range(45, 60, 5), moved, source="bmw")]
+    assert any("cleared" in line for line in told), told
+
+
 def test_a_clock_that_was_an_hour_ahead_does_not_hide_an_hour() -> None:
     stage = Stage()
     assert stage.say(0) == []

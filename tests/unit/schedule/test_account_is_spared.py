@@ -1,5 +1,6 @@
 """What a round owes the account: noted before it asks, and a refusal counts whatever else went well."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -18,6 +19,13 @@ class FullMemory(DictMemory):
 
     async def remember(self, _key, _value):
         raise JournalError("the disk is full", hint="free some space")
+
+
+class HangingMemory(DictMemory):
+    """One on a disk that does not answer."""
+
+    async def remember(self, _key, _value):
+        await asyncio.Event().wait()
 
 
 class World:
@@ -99,6 +107,18 @@ async def test_an_attempt_that_failed_after_a_good_round_is_noted_with_its_back_
     assert times([await world.memory.recall(f"attempt:{world.source.account}")]) == [
         "2026-11-21T14:05:00.000Z"
     ]
+
+
+async def test_a_note_that_hangs_is_not_tried_again_on_the_way_out():
+    """A disk that does not answer must not hold up a reload for ever."""
+    world = World(HangingMemory())
+    running = asyncio.create_task(world.rounds.run(asyncio.Event()))
+    world.rounds.mark_due()
+    await world.clock.settle()
+    running.cancel()
+    await asyncio.wait([running], timeout=5)
+    assert running.cancelled()
+    assert world.source.fetched == []
 
 
 async def test_nobody_is_asked_if_the_attempt_cannot_be_noted():

@@ -125,6 +125,10 @@ class Known:
         held = dict(self.held)
         for key, reading in _read(snapshot, home, radius):
             held[key] = _newer(key, held.get(key), reading, now, snapshot.source)
+        if self.held and "odometer_km" in held.keys() - self.held.keys():
+            # That it is told of for the first time is no drive.
+            since = min(one.since for one in self.held.values())
+            held["odometer_km"] = replace(held["odometer_km"], since=since)
         for key in self._gone(snapshot):
             held[key] = replace(held[key], value="", since=now)
         for key in self._forgotten():
@@ -207,8 +211,9 @@ def _newer(key: str, old: Held | None, reading: Reading, now: datetime, source: 
     """The newer of two; one with a time of the car's own goes before one without, as in `snapshot.merge`."""
     own = reading.observed_at is not None
     if key == "odometer_km" and old is not None and old.source != source and _is_rounded(reading, old):
-        # Within a kilometre the car is where the source says that was heard first.
-        reading, source = replace(reading, value=old.value), old.source
+        # Within a kilometre the word of the source stands that was heard first, with its own time: a short
+        # drive is seen when that one tells of it, or when it is more than rounding.
+        return old
     at = min(now, reading.observed_at or now)
     value = json_value(reading.value)
     if old is None or old.value == "":
