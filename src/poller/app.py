@@ -39,10 +39,11 @@ from poller.sources import BUILDERS as SOURCES
 from poller.sources import Builder as SourceBuilder
 from poller.sources.device import ByDevice
 from poller.sources.findings import Examined
-from poller.vehicle.display import Display
+from poller.vehicle.display import Display, since
 from poller.vehicle.fleet import Fleet, VehicleView
 from poller.vehicle.privacy import Rendering, short_vin
 from poller.vehicle.records import Json, Record, parse_time
+from poller.vehicle.thresholds import TELLING
 from poller.watch import Manners, Watch
 from poller.web.readiness import reasons
 
@@ -59,6 +60,8 @@ BREATH = 0.25
 class App:
     """One poller over one data directory: the journal, the road, and how they stand.
 
+    `looks_only`: what is there is shown, and a damaged journal left where it is.
+
     `running` is set by the daemon; a command that opens the app by itself leaves it False; so is
     `reload_failure`. Builders: kind → how a source or sink of that kind is made.
     """
@@ -69,6 +72,7 @@ class App:
         *,
         clock: Clock | None = None,
         simulated: bool = False,
+        looks_only: bool = False,
         source_builders: Mapping[str, SourceBuilder] = SOURCES,
         sink_builders: Mapping[str, SinkBuilder] = SINKS,
     ) -> None:
@@ -77,7 +81,8 @@ class App:
         self.metrics = Metrics()
         self.pulse = Pulse(self.clock)
         settings = loaded.settings
-        self.journal = SqliteJournal(settings.data_dir / "journal.db", policy_of(settings), self.clock)
+        file, policy = settings.data_dir / "journal.db", policy_of(settings)
+        self.journal = SqliteJournal(file, policy, self.clock, may_begin_anew=not looks_only)
         self._source_builders = source_builders
         self._sink_builders = sink_builders
         self.road = self._road(loaded)
@@ -88,6 +93,7 @@ class App:
         self.ordered: set[str] = set()
         #: Ends of orders that the journal could not take when they came, by id.
         self.unkept: dict[str, Record] = {}
+        self._keeping: dict[str, asyncio.Task[None]] = {}
         self.reload_failure: Failure | None = None
         self._needs_restart: tuple[str, ...] = ()
         self._started_at = self.clock.now()
@@ -124,16 +130,30 @@ class App:
             self._listening.cancel()
         await self.road.close(within)
         await self.keep_ends()
+        for task in self._keeping.values():
+            task.cancel()
         await self.journal.close()
 
     async def keep_ends(self) -> None:
-        """Journal what is `unkept`, as far as the journal takes it now; one that hangs is not waited for."""
-        with contextlib.suppress(JournalError, TimeoutError):
-            for record in list(self.unkept.values()):
-                async with asyncio.timeout(PATIENCE):
-                    await self.orders.append(record)
-                self.unkept.pop(record.id, None)
-                self._wake()
+        """Journal what is `unkept`, each end that the journal takes now.
+
+        One that hangs is not waited for, and not tried again beside that.
+        """
+        for record in self.unkept.values():
+            if record.id not in self._keeping:
+                self._keeping[record.id] = asyncio.create_task(self._keep(record), name="unkept-end")
+        if self._keeping:
+            await asyncio.wait(self._keeping.values(), timeout=PATIENCE)
+
+    async def _keep(self, record: Record) -> None:
+        try:
+            await self.orders.append(record)
+        except JournalError:
+            return
+        finally:
+            del self._keeping[record.id]
+        del self.unkept[record.id]
+        self._wake()
 
     @property
     def fleet(self) -> Fleet:
@@ -393,6 +413,9 @@ class App:
         stats = self._stats
         if stats is None:
             return JournalStatus(failure=self._journal_failure)
+        vanished_at = stats.vanished_at
+        if vanished_at and since(vanished_at, self.clock.now()) > TELLING.journal_vanished_for:
+            vanished_at = None
         return JournalStatus(
             path=stats.path,
             size=stats.size,
@@ -404,6 +427,7 @@ class App:
             orphans=tuple(stats.orphans.items()),
             full=stats.full,
             set_aside=tuple(stats.set_aside),
+            vanished_at=vanished_at,
             failure=self._journal_failure,
         )
 

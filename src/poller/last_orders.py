@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -20,13 +21,21 @@ class LastOrders:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._known: dict[str, Json] = {}
+        #: Who adds to what is there must know all of it.
+        self._one_by_one = asyncio.Lock()
 
     async def append(self, record: Record) -> None:
         """Make safe, in one transaction, the record and that it is its car's last. Raises JournalError."""
         key = _key(record.vin)
-        last = _with(await self._recall(key), record)
-        await self._journal.append(Entry(records=[record], state={key: last}))
-        self._known[key] = last
+        async with self._one_by_one:
+            last = _with(await self._recall(key), record)
+            await self._journal.append(Entry(records=[record], state={key: last}))
+            self.know(record)
+
+    def know(self, record: Record) -> None:
+        """Show what came of an order that is in the journal, be this there or not."""
+        key = _key(record.vin)
+        self._known[key] = _with(self._known[key], record)
 
     async def recall(self, vins: Collection[str]) -> None:
         """Know what the journal has of these cars, unless that is known. Raises JournalError."""

@@ -40,7 +40,7 @@ def rows(model: type[BaseModel], without: type[BaseModel] | None = None) -> str:
             continue
         default = "required" if field.is_required() else f"`{toml(written(field))}`"
         if name == "data_dir":
-            default = "[see below](#where-data-goes)"
+            default = "[see above](#where-data-goes)"
         meaning = (field.description or "").replace("|", "\\|")
         lines.append(f"| `{name}` | {default} | {meaning} |")
     return "\n".join(lines)

@@ -184,3 +184,22 @@ async def test_a_reload_good_or_bad_leaves_the_page_where_it_was(running, reload
         daemon.reload()
         await asyncio.wait_for(manager.readies.get(), 10)
     assert await healthy(url) == 200
+
+
+async def test_what_is_sent_again_without_a_daemon_waits_from_then_on(desk):
+    """`poller resend` while none runs: the next start is not red over a month that nobody waited."""
+    config = SOURCE + FILES
+    app = await desk.restart(config)
+    for number in range(3):
+        await app.journal.append(Entry(records=(record_number(number),)))
+    await app.road.deliveries["files"].drain()
+    await desk.clock.advance(30 * 86_400)
+    await desk.restart(config)
+    assert (await desk.ask("resend", sink="files", **{"from": "2020-01-01T00:00:00Z"}))["records"] == 3
+    await desk.clock.advance(60)
+    app = await desk.restart(config)
+    assert [reason for reason in app.status().reasons if reason.startswith("sink ")] == []
+    await desk.clock.advance(5 * 86_400)
+    app = await desk.restart(config)
+    (reason,) = [reason for reason in app.status().reasons if reason.startswith("sink ")]
+    assert "3 records waiting, the oldest for 5 days" in reason

@@ -114,12 +114,26 @@ async def test_a_refused_token_costs_the_second_call_and_no_third_is_made(tmp_pa
     assert said(examination, "container")[0][0][1].startswith("not asked")
 
 
+async def test_a_login_that_bmw_refuses_when_asked_is_told_once_and_not_called_good(tmp_path):
+    async with house(tmp_path, VEHICLES[:1]) as road:
+        source = await road.started(**QUIET)
+        road.rest.order("CU-102", count=None)
+        await road.clock.advance(60)
+        examination = await source.examine()
+    [(level, text)], mend = said(examination, "login")
+    assert (level, text.startswith("refused: BMW does not take the login")) == ("bad", True)
+    assert mend == "run `poller login home`"
+    assert said(examination, "vehicles") == ([("warn", "not given: the login is refused")], "")
+
+
 async def test_a_spent_day_is_no_fault(tmp_path):
     async with house(tmp_path, VEHICLES[:1], per_day=3) as road:
         source = await road.started(**QUIET)
         await tick(source)
         examination = await source.examine()
-    assert said(examination, "vehicles")[0][0][0] == "bad"
+    assert [one for one in examination.findings if one.level == "bad"] == []
+    assert said(examination, "vehicles")[0][0][0] == "warn"
+    assert said(examination, "container")[0] == [("warn", "not given either, for the same reason")]
     assert examination.calls <= 1
 
 
@@ -167,11 +181,24 @@ async def test_without_the_stream_nothing_is_to_be_ticked(tmp_path):
 
 async def test_before_the_first_poll_there_is_nothing_to_hold_against(tmp_path):
     async with house(tmp_path, VEHICLES[:1]) as road:
-        examination = await examined(road)
+        source = road.source(**QUIET)
+        await source.open()
+        examination = await source.examine()
+        await source.close()
     assert said(examination, "descriptors") == (
         [("warn", "nothing has come from any car yet")],
         "start `poller run`",
     )
+
+
+async def test_a_poller_that_runs_is_not_to_be_started(tmp_path, mute):
+    async with house(tmp_path, VEHICLES[:1]) as road:
+        source = await road.started(stream_url=f"mqtt://127.0.0.1:{mute}")
+        _, mend = said(await source.examine(), "descriptors")
+        assert mend == "the poller runs: look again after its next poll"
+        road.feed.cut("refused", "BMW refused the stored login")
+        _, mend = said(await source.examine(), "descriptors")
+    assert mend == "mend first what is BAD above"
 
 
 async def test_each_value_has_its_way(tmp_path):
@@ -213,6 +240,9 @@ async def test_a_login_that_the_stream_refuses_is_not_called_good(tmp_path, mute
         road.feed.cut("refused", "BMW refused the stored login")
         examination = await source.examine()
     assert said(examination, "login") == ([("bad", "refused: BMW refused the stored login")], "look at it")
+    found, mend = said(examination, "stream")
+    assert found[1:] == [("warn", "not connected: the login is refused, see below")]
+    assert mend.strip() == ""
 
 
 async def test_why_a_stream_that_answers_is_not_connected_is_told(tmp_path, mute):

@@ -174,6 +174,18 @@ async def test_a_note_of_failures_that_was_damaged_stops_nobody(road):
         assert silences(await road.restarted(), "no_network") == []
 
 
+async def test_of_failures_only_the_damaged_ones_are_forgotten(road):
+    source = await road.started()
+    await settled(road, source)
+    road.rest.order("CU-503", count=None, path="/customers/vehicles")
+    await lived(road, source, 7)
+    before, key = silences(source, "no_network"), f"troubles:{source.account}"
+    assert before != []
+    rows = (await road.memory.recall(key))["troubles"]
+    await road.memory.remember(key, {"troubles": [{"what": 1}, "x", *rows]})
+    assert silences(await road.restarted(), "no_network") == before
+
+
 @pytest.mark.parametrize("shape", ["CU-127 token", "fault 401"])
 async def test_a_token_that_bmw_refuses_is_no_answer_and_is_said(road, shape):
     """CU-127 means "no charging settings", and comes with an invalid token too."""

@@ -178,6 +178,27 @@ async def test_once_without_the_scope_needs_a_human(home, scopes):
     assert report["sources"][0]["reason"] == "scope"
 
 
+async def test_once_with_a_login_that_is_gone_needs_a_human_although_its_values_were_read(home):
+    """The stream goes on without it: what it brings is read, until it has to log in again."""
+    await home.open()
+    await home.run()
+    assert (await home.ask("once"))["exit_code"] == 0
+    [login] = (home.road.folder / "accounts").glob("*.json")
+    login.unlink()
+    report = await home.ask("once")
+    await home.halt()
+    assert (report["exit_code"], report["sources"][0]["reason"]) == (3, "login_required")
+    assert report["sources"][0]["good"] == 2
+    assert "no login is stored" in report["sources"][0]["silences"]
+
+
+async def test_once_with_a_container_refused_needs_no_login(home):
+    await home.open()
+    home.road.rest.order("CU-403", count=None)
+    report = await home.ask("once")
+    assert report["exit_code"] != 3
+
+
 async def test_a_reload_listens_once_and_forgets_no_call_and_no_message(home):
     """A new table name, the same account: what the old road learns while the new one is made is not lost."""
     app = await home.open()

@@ -110,6 +110,26 @@ async def test_what_is_no_object_is_refused(tmp_path):
     assert b" 400 " in answer
 
 
+async def test_nothing_is_begun_for_a_client_that_gave_up_while_nobody_listened(tmp_path):
+    """A daemon that was stopped finds order and Ctrl-C together when it goes on: the car must not open."""
+    path, done = tmp_path / "control.sock", []
+
+    async def note(args):
+        done.append(args["who"])
+        return {}
+
+    async with serving(path, {"note": note}):
+        for _ in range(20):
+            body = b'{"who": "gone"}'
+            with socket.socket(socket.AF_UNIX) as raw:  # at one go: the server's loop stands meanwhile
+                raw.connect(str(path))
+                head = b"POST /note HTTP/1.1\r\nHost: poller\r\nContent-Length: %d\r\n\r\n" % len(body)
+                raw.sendall(head + body)
+        for _ in range(3):
+            await call(path, "note", {"who": "there"})
+    assert done == ["there"] * 3
+
+
 async def test_several_clients_are_served_at_once(tmp_path):
     path = tmp_path / "control.sock"
     all_in = asyncio.Barrier(4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from poller.app import App
+from poller.cli.status import lines
 from poller.journal.base import Entry
 from poller.settings import load
 from poller.testing.clock import ManualClock
@@ -55,6 +56,20 @@ async def test_a_damaged_journal_that_was_set_aside_is_told_of_until_it_is_gone(
     app._refreshed_at = None
     await app.refresh()
     assert app.status().journal.set_aside == ()
+
+
+async def test_a_journal_that_vanished_under_the_poller_is_told_of_for_a_week(app):
+    for file in app.loaded.settings.data_dir.glob("journal.db*"):
+        file.unlink()
+    for _ in range(2):  # the first look makes the writer see it
+        app._refreshed_at = None
+        await app.refresh()
+    assert app.status().journal.vanished_at == app.clock.now()
+    report = await app.status_json()
+    assert any("moved or deleted under the running poller" in note for note in report["notes"])
+    assert any("vanished" in line for line in lines({"running": True, **report}))
+    await app.clock.advance(8 * 86_400)
+    assert app.status().journal.vanished_at is None
 
 
 async def test_what_pruning_takes_from_a_sink_is_in_the_metrics(app):

@@ -8,16 +8,19 @@ import sqlite3
 import stat
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from journal_damage import break_page_of, break_root_of
 
+from poller.app import App
 from poller.cli.main import run
 from poller.errors import JournalError
 from poller.journal.base import Entry, Policy
 from poller.journal.salvage import Salvaged, backup, salvage
 from poller.journal.sqlite import SqliteJournal
+from poller.settings import load
 from poller.testing.clock import ManualClock
 from poller.testing.journal import MemoryJournal
 from poller.testing.records import record_number, snapshot_number
@@ -201,6 +204,18 @@ class TestSalvage:
         config.write_text('data_dir = "new"\n[sources.dumps]\ntype = "recorded"\ndirectory = "dumps"\n')
         words = ["salvage", str(old), "--config", str(config)]
         assert await asyncio.to_thread(run, words) == code
+
+    async def test_what_came_back_has_not_waited_since_it_was_received(self, old, tmp_path):
+        config = tmp_path / "config.toml"
+        source = '[sources.dumps]\ntype = "recorded"\ndirectory = "dumps"\n'
+        config.write_text(f'data_dir = "new"\n{source}[sinks.files]\ntype = "json_files"\n')
+        assert await asyncio.to_thread(run, ["salvage", str(old), "--config", str(config)]) == 0
+        app = App(load(config), clock=ManualClock(datetime.now(UTC) + timedelta(minutes=1)))
+        await app.open()
+        (sink,) = app.status().sinks
+        await app.close()
+        assert sink.backlog == COUNT
+        assert app.clock.now() - sink.waiting_since < timedelta(minutes=10)
 
     async def test_nothing_to_salvage(self, tmp_path, into):
         with pytest.raises(JournalError, match="no file"):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from order_house import BMW, NAMES, WIFE, OrderHouse
 
 from poller.errors import CommandRefused
 from poller.testing.sources import VIN
+from poller.vehicle.command import CommandState, Order, Outcome, command_record
 
 
 @pytest.fixture
@@ -76,6 +78,20 @@ async def test_neither_place_nor_vin_is_kept_with_it(house) -> None:
     text = json.dumps(await last(house))
     for private in ("48.1", "11.5", "Home", VIN):
         assert private not in text
+
+
+async def test_an_end_and_the_next_order_at_once_are_both_known(house) -> None:
+    """The end may have waited for room in the journal; neither may be written over by the other."""
+    at = datetime(2026, 11, 21, 14, tzinfo=UTC)
+    later = at + timedelta(minutes=5)
+    end = command_record(Order(VIN, "lock"), "bmw", at, outcome=Outcome(CommandState.EXECUTED), at=at)
+    begun = command_record(Order(VIN, "unlock"), "bmw", later, at=later)
+    await asyncio.gather(house.app.orders.append(end), house.app.orders.append(begun))
+    told = [("unlock", "ordered"), ("lock", "executed")]
+    assert [(order["service"], order["state"]) for order in await last(house)] == told
+    await house.app.close()
+    await house.open()
+    assert [(order["service"], order["state"]) for order in await last(house)] == told
 
 
 async def test_two_accounts_that_spell_a_car_otherwise_order_the_same_one(tmp_path) -> None:

@@ -35,7 +35,7 @@ from poller.simulator import china_login as china
 from poller.simulator.fleet import BEV_VIN, ICE_VIN
 from poller.simulator.garage import CarGarage, all_cars_garage
 from poller.simulator.login import PASSWORD, REFRESH_TOKEN, USER
-from poller.vehicle.command import SETTLED_AFTER, CommandState
+from poller.vehicle.command import SETTLED_AFTER, CommandState, Order
 
 EVENT_STATUS = "/eadrax-vrccs/v3/presentation/remote-commands/eventStatus"
 FLASH = "/eadrax-vrccs/v4/presentation/remote-commands/light-flash"
@@ -331,6 +331,19 @@ def test_so_does_what_came_in_the_place_of_an_orders_end(account, car, watched) 
 
 
 # --- orders -------------------------------------------------------------------------------------
+
+
+def test_the_minute_of_an_order_begins_before_the_login(account, watched, clock) -> None:
+    """A line so slow that the script's owner has gone: nothing opens behind their back."""
+
+    def slow(request) -> None:
+        if request.path == TOKEN:
+            clock.jump(61)
+
+    watched.on_request = slow
+    with pytest.raises(CommandRefused, match="was not sent any more"):
+        asyncio.run(account.execute(Order(BEV_VIN, "light_flash")))
+    assert watched.counts()[FLASH] == 0
 
 
 def test_what_an_order_changes_is_asked_for_afterwards(car) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -47,6 +48,40 @@ async def test_looking_makes_no_journal(tmp_path, poller, command) -> None:
             f"poller: no journal yet at {tmp_path}/data/journal.db: the poller has not run",
         )
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda file: file.write_bytes(b"noise" * 5000),
+        lambda file: os.truncate(file, file.stat().st_size // 2),
+        # Found only when it is read.
+        lambda file: file.write_bytes(file.read_bytes()[:8192] + b"\xff" * (file.stat().st_size - 8192)),
+    ],
+    ids=["noise", "cut short", "broken behind its head"],
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"],
+        ["alerts"],
+        ["vehicle", "status"],
+        ["dead-letters", "list"],
+        ["descriptors"],
+        ["status", "--json"],
+    ],
+)
+async def test_looking_leaves_a_damaged_journal_where_it_is(tmp_path, poller, command, spoil) -> None:
+    """It may be all that is left of years: to set it aside is for the poller, which says so loudly."""
+    (tmp_path / "config.toml").write_text('data_dir = "data"\n' + DUMPS)
+    (tmp_path / "dumps").mkdir()
+    assert (await poller("once"))[0] == 0
+    file = tmp_path / "data" / "journal.db"
+    spoil(file)
+    before = file.read_bytes(), sorted(path.name for path in file.parent.iterdir())
+    code, said = await poller(*command)
+    assert (code, "damaged" in said) == (1, True), said
+    assert (file.read_bytes(), sorted(path.name for path in file.parent.iterdir())) == before
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())

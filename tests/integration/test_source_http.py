@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from contextlib import closing, contextmanager
 from gzip import compress
@@ -13,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from poller.errors import SourceUnavailable
+from poller.errors import CommandRefused, SourceUnavailable
 from poller.simulator.faults import Fault, Faults
 from poller.simulator.server import serve
 from poller.sources.http import Call, HttpClient, Limits, NotSent
@@ -107,16 +106,39 @@ async def test_a_connection_that_never_comes_about_is_certainly_not_sent(http) -
     assert told.value.reason == "network"
 
 
-async def test_a_call_may_have_less_time_to_be_connected_than_others() -> None:
-    """What must not go out late is given up, and nobody has heard of it."""
-    patient = HttpClient("BMW", Limits(timeout=60.0))
-    await patient.open()
-    try:
-        async with asyncio.timeout(10):
-            with nobody_let_in() as url, pytest.raises(NotSent, match="ConnectTimeout"):
-                await patient.send(Call("POST", url, connect_within=0.1))
-    finally:
-        await patient.close()
+async def test_what_a_proxy_is_asked_first_is_not_the_request(monkeypatch) -> None:
+    """One that gives no line for long: the last look is yet to come, so nothing was written."""
+    looked = []
+    with closing(socket.create_server(("127.0.0.1", 0))) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        client = HttpClient("BMW", Limits(timeout=0.3))
+        await client.open()
+        try:
+            with pytest.raises(SourceUnavailable, match="did not answer in time"):
+                await client.send(Call("POST", "https://bmw.test/x", last_look=lambda: looked.append(1)))
+        finally:
+            await client.close()
+        asked = proxy.accept()[0]
+        with asked:
+            assert asked.recv(100).startswith(b"CONNECT bmw.test:443 ")
+    assert looked == []
+
+
+async def test_what_the_last_look_refuses_is_not_written(http) -> None:
+    """It is taken when the line stands: all that takes long is over then."""
+    lines = []
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        server.setblocking(False)
+
+        def late() -> None:
+            lines.append(server.accept()[0])  # which raises, were there no line yet
+            raise CommandRefused("too late")
+
+        with pytest.raises(CommandRefused, match="too late"):
+            await http.send(Call("POST", f"http://127.0.0.1:{server.getsockname()[1]}/x", last_look=late))
+    with lines[0] as line:
+        line.settimeout(5)
+        assert line.recv(1) == b""
 
 
 @pytest.mark.parametrize(

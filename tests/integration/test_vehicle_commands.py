@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,13 @@ def test_words_become_orders(line) -> None:
         assert line.err == ""
         assert line.out.startswith("mini (Cooper SE)")
         assert "/etc/c.toml" not in line.out
+
+
+def test_an_order_says_when_it_was_given(line) -> None:
+    """The poller may find it late, and its minute is over then."""
+    before = time.time()
+    assert line("unlock", "-y") == 0, line.err
+    assert before <= line.poller.asked.pop()[1]["ordered_at"] <= time.time()
 
 
 def test_the_vehicle_stands_first_or_behind_v(line) -> None:

@@ -108,17 +108,17 @@ async def owner(tmp_path, capsys) -> AsyncIterator[Owner]:
 async def test_every_subcommand_reaches_the_car(owner, tmp_path) -> None:
     """The library's, and ours beside them; each as it stands in the cloud's diary."""
     orders = {
-        "lightflash big": ("light-flash", {}),
+        "lightflash big -y": ("light-flash", {}),
         f"horn {BEV_VIN.lower()} --yes": ("horn-blow", {}),
         "unlock 0000004 -y": ("door-unlock", {}),
         "lock big -y": ("door-lock", {}),
         "climate big start -y": ("climate-now START", {}),
-        "climate big stop": ("climate-now STOP", {}),
-        "chargingsettings big --target-soc 90": (
+        "climate big stop --yes": ("climate-now STOP", {}),
+        "chargingsettings big --target-soc 90 -y": (
             "charging-settings",
             {"chargingTarget": 90, "acLimitValue": None},
         ),
-        "vehiclefinder big 48.1 11.5": ("vehicle-finder", {}),
+        "vehiclefinder big 48.1 11.5 -y": ("vehicle-finder", {}),
         "call big light-flash -y": ("light-flash", {}),
     }
     for words, (service, body) in orders.items():

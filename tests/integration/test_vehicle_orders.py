@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 from order_house import BMW, NAMES, OTHER, WIFE, OrderHouse
@@ -17,6 +19,7 @@ from poller.errors import (
     ArgumentRefused,
     CommandRefused,
     ConfigError,
+    JournalError,
     JournalFull,
     LoginRequired,
     RateLimited,
@@ -27,7 +30,8 @@ from poller.last_orders import LastOrders
 from poller.sources.base import Target
 from poller.testing.journal import MemoryJournal
 from poller.testing.sources import VIN
-from poller.vehicle.command import CommandState, Found, Outcome
+from poller.vehicle.command import CommandState, Found, Order, Outcome, command_record
+from poller.vehicle.records import Record
 
 
 @pytest.fixture
@@ -47,16 +51,40 @@ async def two(tmp_path) -> AsyncIterator[OrderHouse]:
     await made.app.close()
 
 
-async def _journalling(house: OrderHouse) -> MemoryJournal:
+class Choosy(MemoryJournal):
+    """Refuses what is said of the cars in `refused`, and lets what it takes wait for `gate`."""
+
+    def __init__(self, clock) -> None:
+        super().__init__(clock)
+        self.refused: set[str] = set()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.tried = 0
+
+    async def append(self, entry):
+        self.tried += 1
+        if any(record.vin in self.refused for record in entry.records):
+            raise JournalError("no")
+        await self.gate.wait()
+        return await super().append(entry)
+
+
+async def _journalling(house: OrderHouse) -> Choosy:
     """An app that runs over a journal which can be told to be full."""
     app = house.make()
     (house.folder / "data").mkdir()
-    app.journal = journal = MemoryJournal(house.clock)
+    app.journal = journal = Choosy(house.clock)
     app.orders = LastOrders(journal)
     app.road = app._road(app.loaded)
     await journal.open(["files"])
     await app.road.open()
     return journal
+
+
+def _end(vin: str) -> Record:
+    """What came of an order."""
+    at = datetime(2026, 11, 21, 14, tzinfo=UTC)
+    return command_record(Order(vin, "horn"), "bmw", at, outcome=Outcome(CommandState.EXECUTED), at=at)
 
 
 class TestWhoIsMeant:
@@ -194,6 +222,25 @@ class TestWhoIsMeant:
             await house.order("unlock")
         assert (house.built["bmw"].orders, await house.journalled()) == ([], [])
 
+    @pytest.mark.parametrize(("ordered", "listing"), [(61, 0), (50, 11), (-3600, 61)])
+    async def test_the_minute_begins_when_the_order_is_given(self, house, ordered, listing) -> None:
+        """A daemon that was stopped finds it later; one that comes from the future is of now."""
+        asked = []
+
+        async def slow():
+            asked.append(listing)
+            await house.clock.advance(listing)
+            return [Target(VIN)]
+
+        house.built["bmw"].targets = slow
+        with pytest.raises(CommandRefused, match="was not sent any more"):
+            await house.order("unlock", ordered_at=time.time() - ordered)
+        assert asked == [listing] * (ordered < 60)
+        assert (house.built["bmw"].orders, await house.journalled()) == ([], [])
+
+    async def test_an_order_that_lay_for_a_moment_is_carried_out(self, house) -> None:
+        assert (await house.order(ordered_at=time.time() - 30))["exit_code"] == 0
+
 
 class TestJournal:
     async def test_an_order_is_journalled_before_it_is_sent_and_again_with_its_end(self, house) -> None:
@@ -269,6 +316,46 @@ class TestJournal:
         assert [record.body["state"] for record in await house.journalled()] == ["executed"]
         assert house.app.unkept == {}
 
+    async def test_what_is_known_of_such_an_end_is_shown(self, tmp_path) -> None:
+        house = OrderHouse(tmp_path)
+        journal = await _journalling(house)
+        await house.ask("once")
+
+        async def fill() -> None:
+            journal.full = True
+
+        house.built["bmw"].before_end = fill
+        await house.order()
+        shown = [order.state for order in house.app.status().orders]
+        await house.app.close()
+        assert shown == ["executed"]
+
+    async def test_an_end_that_the_journal_refuses_for_good_keeps_no_other_out(self, tmp_path) -> None:
+        house = OrderHouse(tmp_path)
+        journal = await _journalling(house)
+        house.app.unkept = {end.id: end for end in (_end(VIN), _end(OTHER))}
+        journal.refused = {VIN}
+        await house.app.keep_ends()
+        assert [record.vin for record in await house.journalled()] == [OTHER]
+        assert [end.vin for end in house.app.unkept.values()] == [VIN]
+
+    async def test_a_journal_that_hangs_gets_such_an_end_once(self, tmp_path) -> None:
+        """Whatever it does with what waits there, it need not do it every 15 seconds."""
+        house = OrderHouse(tmp_path)
+        journal = await _journalling(house)
+        journal.gate.clear()
+        end = _end(VIN)
+        house.app.unkept[end.id] = end
+        for _ in range(3):
+            look = asyncio.create_task(house.app.keep_ends())
+            await house.clock.settle()
+            look.cancel()
+        assert (journal.tried, house.app.unkept) == (1, {end.id: end})
+        journal.gate.set()
+        await house.app.keep_ends()
+        assert (journal.tried, house.app.unkept) == (1, {})
+        assert [record.body["state"] for record in await house.journalled()] == ["executed"]
+
     async def test_a_stop_gives_such_an_end_a_last_chance(self, tmp_path) -> None:
         house = OrderHouse(tmp_path)
         journal = await _journalling(house)
@@ -328,6 +415,12 @@ class TestEnds:
             house.clock.jump(1)
         assert told == ends
         assert [record.body["state"] for record in await house.journalled()] == [end[2] for end in ends]
+
+    async def test_nobody_is_told_that_an_order_is_tried_again_by_itself(self, house) -> None:
+        """A poll is; whoever believes it of an unlock walks away from a closed car."""
+        again = "look at this machine's network; it is tried again by itself"
+        house.built["bmw"].ends = [SourceUnavailable("No network.", hint=again, reason="network")]
+        assert (await house.order())["hint"].endswith("give the order again")
 
     async def test_what_the_car_cannot_do_is_explained_and_not_sent(self, house) -> None:
         house.built["bmw"].cannot = {"horn": "this car was not told: BMW lists no horn"}

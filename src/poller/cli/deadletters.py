@@ -9,6 +9,7 @@ import typer
 
 from poller.cli import options
 from poller.cli.speaking import reach
+from poller.derive.alerts.words import count
 
 app = typer.Typer(help="What was refused or not understood: list, retry, drop.")
 
@@ -48,9 +49,11 @@ def retry(
     """Send refused records again; parse quarantined answers again."""
     arguments = {"ids": ids, "sink": sink}
     report = reach(config, options.overrides(data_dir), "dead-letters-retry", arguments)
-    typer.echo(f"{report['marked']} records will be sent again, {report['parsed']} answers understood now.")
+    marked, parsed = count(report["marked"], "record"), count(report["parsed"], "answer")
+    typer.echo(f"{marked} will be sent again, {parsed} understood now.")
     if report["still_malformed"]:
-        typer.echo(f"{report['still_malformed']} answers still cannot be understood; they are kept.")
+        still = count(report["still_malformed"], "answer")
+        typer.echo(f"{still} still cannot be understood, and kept; to let go: `poller dead-letters drop`.")
     return 0
 
 

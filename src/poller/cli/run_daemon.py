@@ -13,6 +13,7 @@ import typer
 from poller.cli import options
 from poller.cli.speaking import load_and_log, reach
 from poller.cli.wording import wrapped
+from poller.derive.alerts.words import count
 
 
 def run(
@@ -77,7 +78,7 @@ def _source_line(source: dict[str, Any]) -> str:
 
 
 def _sink_line(sink: dict[str, Any]) -> str:
-    waiting = f"{sink['backlog']} records waiting" if sink["backlog"] else ""
+    waiting = f"{count(sink['backlog'], 'record')} waiting" if sink["backlog"] else ""
     if sink["error"]:
         parts = [f"sink {sink['name']}: {waiting or 'failed'}: {sink['error']}", sink.get("hint")]
         return "\n  ".join(part for part in parts if part)

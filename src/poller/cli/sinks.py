@@ -8,6 +8,7 @@ import typer
 
 from poller.cli import options
 from poller.cli.speaking import reach
+from poller.derive.alerts.words import count
 from poller.vehicle.records import rfc3339
 
 app = typer.Typer(help="Sinks that left the configuration.")
@@ -47,5 +48,5 @@ def resend(
     """
     arguments = {"sink": sink, "from": rfc3339(options.moment("--from", since))}
     report = reach(config, options.overrides(data_dir), "resend", arguments)
-    typer.echo(f"{report['records']} records will be sent to {sink} again.")
+    typer.echo(f"{count(report['records'], 'record')} will be sent to {sink} again.")
     return 0

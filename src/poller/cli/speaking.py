@@ -17,6 +17,8 @@ from poller.settings.places import SYSTEM_CONFIG, is_closed
 
 #: Commands that only look.
 _LOOKS = frozenset({"status", "vehicles", "dead-letters-list", "fingerprint"})
+#: Only looks, too, and has something to show before the first run.
+_SHOWS = frozenset({"descriptors"})
 
 
 def load_and_log(
@@ -122,7 +124,7 @@ async def _here(loaded: Loaded, command: str, arguments: Mapping[str, Any]) -> d
     from poller.commands import TABLE
 
     os.umask(0o077)
-    app = App(loaded)
+    app = App(loaded, looks_only=command in _LOOKS | _SHOWS)
     try:
         await app.open()
         return await TABLE[command](app, arguments)

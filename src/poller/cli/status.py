@@ -15,12 +15,13 @@ import typer
 from poller.cli import options
 from poller.cli.speaking import reach
 from poller.cli.wording import wrapped
+from poller.derive.alerts.words import count
 from poller.runtime.status import Failure, OrderStatus, QuotaStatus, Silence, StreamStatus
 from poller.vehicle.display import ago, since, size, span
 from poller.vehicle.records import parse_time
-from poller.web.channels import login_refused, quota_lines, silence_words, stream_lines
+from poller.web.channels import login_refused, quota_lines, silence_title, silence_words, stream_lines
 from poller.web.orders import end_words, order_words
-from poller.web.readiness import all_well, ends_soon
+from poller.web.readiness import QUARANTINED, VANISHED, all_well, ends_soon, is_said
 
 #: Times to come within this are shown without their day.
 _SOON = timedelta(hours=12)
@@ -45,7 +46,9 @@ def status(
         typer.echo("\n".join(reasons) or "ready")
     else:
         typer.echo("\n".join(wrapped(lines(report))))
-    return int(bool(reasons)) if health else 0
+    # Without a daemon nobody mends it, and what was shown is not all.
+    broken = not report["running"] and report["journal"]["failure"] is not None
+    return int(bool(reasons) if health else broken)
 
 
 def lines(report: dict[str, Any]) -> Iterator[str]:
@@ -66,16 +69,11 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         yield f"sink {sink['name']} ({sink['kind']}): {_sink(sink, now, running=report['running'])}"
         yield from _trouble(sink, report)
     for source in report["sources"]:
-        next_poll = f", next poll {_when(source['next_poll_at'], now)}" if source["next_poll_at"] else ""
-        last = _when(source["last_success_at"], now)
-        # Where no poller runs, nothing is starting.
-        idle = not report["running"] and source["state"] == "starting"
-        state = "" if idle else f"{source['state'].replace('_', ' ')}, "
-        yield f"source {source['name']} ({source['kind']}): {state}last answer {last}{next_poll}"
+        yield f"source {source['name']} ({source['kind']}): {_source(source, now, running=report['running'])}"
         yield from _channels(source, now)
         yield from _silences(source, report, now)
         yield from _trouble(source, report)
-    yield from _journal(report["journal"])
+    yield from _journal(report["journal"], now)
 
 
 def _wrong(report: dict[str, Any], now: datetime) -> Iterator[str]:
@@ -87,11 +85,11 @@ def _wrong(report: dict[str, Any], now: datetime) -> Iterator[str]:
         yield from report["reasons"]
         for kind in ("source", "sink"):
             for station in report[f"{kind}s"]:
-                told = [*_faults(station, now), *_failing(station)]
+                subject, told = f"{kind} {station['name']}", [*_faults(station, now), *_failing(station)]
                 yield from (
-                    f"{kind} {station['name']}: {'; '.join(filter(None, (text, hint)))}"
+                    f"{subject}: {'; '.join(filter(None, (text, hint)))}"
                     for message, text, hint in told
-                    if not any(message in reason for reason in report["reasons"])
+                    if not is_said(subject, message, report["reasons"])
                 )
     yield from (note for note in report["notes"] if note.startswith("configuration: "))
 
@@ -124,6 +122,22 @@ def _last_order(vehicle: str, report: dict[str, Any], now: datetime) -> Iterator
 def _vehicle(vehicle: dict[str, Any], now: datetime) -> str:
     parts = [vehicle["model"]] if vehicle.get("model") else []
     parts.append(f"car reported {_when(vehicle.get('observed_at'), now)}")
+    return ", ".join(parts)
+
+
+def _source(source: dict[str, Any], now: datetime, *, running: bool) -> str:
+    """How it stands, with the page's words for a source that is asked in vain, and its last and next poll."""
+    state = source["state"].replace("_", " ")
+    if state == "ok" and source["silences"]:
+        state = silence_title(_read(Silence, source["silences"][0]))
+    # Where no poller runs, nothing is starting.
+    parts = [] if state == "starting" and not running else [state]
+    # A stream answers nobody: the last poll has looked at what had come.
+    parts.append(
+        f"last {'answer' if source['stream'] is None else 'look'} {_when(source['last_success_at'], now)}"
+    )
+    if source["next_poll_at"]:
+        parts.append(f"next poll {_when(source['next_poll_at'], now)}")
     return ", ".join(parts)
 
 
@@ -164,26 +178,32 @@ def _trouble(station: dict[str, Any], report: dict[str, Any]) -> Iterator[str]:
 
 def _sink(sink: dict[str, Any], now: datetime, *, running: bool) -> str:
     if sink["held"]:
-        return f"HELD: {sink['held']}; {sink['backlog']} records waiting"
+        return f"HELD: {sink['held']}; {count(sink['backlog'], 'record')} waiting"
     if sink["live"]:
         return "live"
-    text = f"{sink['backlog']} records waiting"
+    text = f"{count(sink['backlog'], 'record')} waiting"
     if sink["last_success_at"]:
         text += f", last delivery {_when(sink['last_success_at'], now)}"
     elif running:
         text += ", nothing delivered since the start"
-    return text + (f", {sink['dead_letters']} dead letters" if sink["dead_letters"] else "")
+    return text + (f", {count(sink['dead_letters'], 'dead letter')}" if sink["dead_letters"] else "")
 
 
-def _journal(journal: dict[str, Any]) -> Iterator[str]:
+def _journal(journal: dict[str, Any], now: datetime) -> Iterator[str]:
     yield f"journal: {size(journal['size'])}, {size(journal['disk_free'])} free on its disk"
     if journal["quarantined"]:
-        yield f"  {journal['quarantined']} answers could not be understood: `poller dead-letters list`"
+        answers = count(journal["quarantined"], "answer")
+        yield f"  {answers} could not be understood: `poller dead-letters list`"
+        yield f"    → {QUARANTINED}"
     for name in journal["set_aside"]:
         file = shlex.quote(str(Path(journal["path"]).with_name(name)))
         yield f"  a damaged one was set aside: `poller salvage {file}`, then delete it"
+    if journal.get("vanished_at"):  # a daemon that was started before an update tells nothing of it
+        yield f"  the one before vanished under the running poller {_when(journal['vanished_at'], now)}"
+        yield f"    → if you have it: {VANISHED}"
     for name, backlog in journal["orphans"]:
-        yield f"  sink {name} left the configuration with {backlog} records: `poller sinks forget {name}`"
+        left = f"sink {name} left the configuration with {count(backlog, 'record')}"
+        yield f"  {left}: `poller sinks forget {name}`"
 
 
 def _read(kind: type[Any], raw: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ import typer
 
 from poller.cli import options
 from poller.cli.speaking import load_and_log, service_socket, socket_despite
-from poller.errors import ConfigError, PollerError
+from poller.errors import ConfigError, JournalError, PollerError
 from poller.settings import Loaded
 from poller.vehicle.display import size
 
@@ -116,6 +117,11 @@ async def _salvage(loaded: Loaded, file: Path) -> Salvaged:
     app = App(loaded)
     try:
         await app.open()
-        return await take_back(file, app.journal)
+        taken = await take_back(file, app.journal)
+        # Notes that what came back waits only from now on, whenever the daemon is started.
+        with suppress(JournalError):
+            for delivery in app.road.deliveries.values():
+                await delivery.refresh()
+        return taken
     finally:
         await app.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +21,7 @@ from poller.errors import (
     PollerError,
     RateLimited,
     SourceError,
+    SourceUnavailable,
 )
 from poller.runtime import log
 from poller.runtime.redact import redact
@@ -35,6 +37,9 @@ from poller.vehicle.command import (
 )
 from poller.vehicle.privacy import Rendering, short_vin
 from poller.vehicle.records import Json, Record, milliseconds
+
+#: Why a server could not be asked, where a poll would simply come again.
+_PASSING = frozenset({"network", "timeout", "server"})
 
 logger = log.get("commands")
 
@@ -61,7 +66,8 @@ async def vehicle_choose(app: App, args: Mapping[str, Any]) -> Json:
 async def vehicle_order(app: App, args: Mapping[str, Any]) -> Json:
     """Tell a vehicle to do something, wait for the end, and say what came of it.
 
-    Arguments: `vehicle`, `source`, `service`, `arguments` (`sources.remote`). Gives what
+    Arguments: `vehicle`, `source`, `service`, `arguments` (`sources.remote`), `ordered_at`: when the owner
+    gave it, in seconds since 1970 by this machine's clock, if not now. Gives what
     `vehicle_choose` gives, and `record`, `found`, `stale`, `hint`, `unkept`, `exit_code`. The order is in the
     journal before it is sent, and again with its end, once the journal takes that: if we are stopped
     between, it stays "ordered", and nobody knows. For the owner: positions and VINs are whole. A second
@@ -72,12 +78,19 @@ async def vehicle_order(app: App, args: Mapping[str, Any]) -> Json:
         raise ConfigError(
             [f"no car can be told to {service}"], hint="the poller that runs is another version"
         )
-    deadline = Deadline(app.clock)
+    deadline = Deadline(app.clock, waited=_waited(args))
+    deadline.check()
     async with _remote(app, args) as (chosen, source):
-        deadline.left()  # or it raises: nobody need be asked any more
+        deadline.check()
         order = Order(chosen.vin, service, dict(args.get("arguments") or {}))  # type: ignore[arg-type]  # looked up above
         with _alone(app, chosen):
             return await _carry_out(app, chosen, source, order, deadline)
+
+
+def _waited(args: Mapping[str, Any]) -> float:
+    """Real seconds that the order lay unread: a daemon that was stopped finds it when it goes on."""
+    now = time.time()  # not the app's clock, which may be warped: the owner's is not
+    return max(0.0, now - float(args.get("ordered_at") or now))
 
 
 async def vehicle_reread(app: App, args: Mapping[str, Any]) -> Json:
@@ -156,6 +169,7 @@ async def _carry_out(app: App, chosen: Chosen, source: Remote, order: Order, dea
         # What the car did is done: the owner hears of it all the same, and the journal when it can.
         unkept = error.message
         app.unkept[record.id] = record
+        app.orders.know(record)
     if app.running:
         _log(chosen, order, end)
     return {
@@ -163,10 +177,17 @@ async def _carry_out(app: App, chosen: Chosen, source: Remote, order: Order, dea
         "record": Rendering(app.loaded.settings.names).render(record),
         "found": asdict(end.outcome.found) if end.outcome.found else None,
         "stale": end.outcome.stale,
-        "hint": end.error.hint if end.error else None,
+        "hint": _hint(end.error),
         "unkept": unkept,
         "exit_code": end.exit_code,
     }
+
+
+def _hint(error: PollerError | None) -> str | None:
+    """Polls are repeated, and say so; an order never is."""
+    if isinstance(error, SourceUnavailable) and error.reason in _PASSING:
+        return "nothing was sent, and nothing will be by itself: give the order again"
+    return error.hint if error else None
 
 
 def _log(chosen: Chosen, order: Order, end: _End) -> None:

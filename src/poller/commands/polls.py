@@ -8,6 +8,7 @@ from typing import Any
 from poller.app import App
 from poller.errors import LoginRequired
 from poller.road import Road
+from poller.runtime.status import Silence
 from poller.schedule.rounds import Rounds
 from poller.sinks.base import Attended, Standing
 from poller.sources.findings import Examined, Finding
@@ -73,8 +74,17 @@ async def poll_now(name: str, rounds: Rounds) -> Json:
     if outcome.error is not None:
         shown.update(error=outcome.error.message, hint=outcome.error.hint, reason=outcome.error.reason)
     silences = rounds.status.silences
+    # Values that were had before are read without a login; that does not make it whole.
+    if shown["reason"] is None and any(_wants_login(name, one) for one in silences):
+        shown["reason"] = LoginRequired.reason
     shown["silences"] = [one.message for one in silences if one.message != shown["error"]]
     return shown
+
+
+def _wants_login(name: str, silence: Silence) -> bool:
+    """Whether a login alone mends it: a subscription may be left out on purpose, a container is no login."""
+    step = f"run `poller login {name}`"
+    return silence.condition == "refused" and not silence.vehicle and (silence.hint or "").startswith(step)
 
 
 async def _deliver(app: App, road: Road) -> list[Json]:

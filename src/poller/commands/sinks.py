@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from poller.app import App
 from poller.commands.base import unknown
-from poller.errors import PollerError
+from poller.errors import JournalError, PollerError
 from poller.sinks.base import Rehearsed
 from poller.vehicle.alert import Alert, alert_record
 from poller.vehicle.records import Json, Record, parse_time
@@ -21,6 +22,9 @@ async def resend(app: App, args: Mapping[str, Any]) -> Json:
     if sink not in app.road.deliveries:
         raise unknown("queued sink", sink, app.road.deliveries)
     count = await app.journal.rewind(sink, parse_time(str(args["from"])))
+    # Notes that these wait only from now on, also for a daemon that is started later.
+    with suppress(JournalError):
+        await app.road.deliveries[sink].refresh()
     app.road.wake()
     return {"sink": sink, "records": count}
 

@@ -28,20 +28,20 @@ class Waiting:
         self._memory = memory
         self._clock = clock
         #: When the sink was last seen without a backlog.
-        self._behind_since: datetime | None = None
+        self._clear_at: datetime | None = None
         self._noted: datetime | None = None
 
     async def since(self, backlog: Backlog) -> datetime | None:
         """When the oldest record began to wait, at the earliest; None: nothing waits. Raises JournalError."""
         now, oldest = self._clock.now(), backlog.oldest_at
         if not backlog.records:
-            self._behind_since = now
+            self._clear_at = now
         if not backlog.records or oldest is None:
             return None
-        if self._behind_since is None:
-            self._behind_since = self._noted = await self._recalled()
+        if self._clear_at is None:
+            self._clear_at = self._noted = await self._recalled()
         # A clock that was ahead once must not keep us calm for years.
-        since = self._behind_since = min(self._behind_since or oldest, now)
+        since = self._clear_at = min(self._clear_at or oldest, now)
         if since - oldest > _HISTORY and since != self._noted:
             await self._note(since)
         return max(oldest, since)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final
 
@@ -15,10 +15,15 @@ from poller.runtime.redact import PATTERNS, PATTERNS_IN_ANSWERS, VIN, meaning, w
 
 #: What is known of one value is looked for in all others.
 _LEARNED: Final = frozenset(
-    {"secret", "id", "owner", "called", "email", "phone", "plate", "address", "street", "city"}
+    {"secret", "id", "owner", "called", "holder", "email", "phone", "plate", "address", "street", "city"}
 )
 #: How the names among them are looked for.
-_NAMES: Final = {"owner": words.names, "called": words.whole_names, "city": words.whole_names}
+_NAMES: Final = {
+    "owner": words.names,
+    "called": words.whole_names,
+    "holder": words.full_names,
+    "city": words.whole_names,
+}
 #: An encoding within an encoding within an encoding: deeper nobody looks.
 _DEPTH: Final = 3
 _LETTERS: Final = "ABCDEFGHJKLMNPRSTUVWXYZ"
@@ -63,6 +68,8 @@ class Anonymiser:
         self._depth = 0
         #: Texts in which nothing was found: an answer repeats the last one in most of them.
         self._clean: set[str] = set()
+        #: The same for keys and the maker's words, in which a name is none.
+        self._clean_keys: set[str] = set()
         for vin in sorted({vin.upper() for vin in vins if vin}):
             self.pseudonym(vin)
         for text in known:
@@ -111,12 +118,12 @@ class Anonymiser:
         if what == "car":
             self._spare(value)
         if what in (None, "car") or words.says_nothing(value):
-            return self.plain(value)
+            return self._unnamed(value)
         if what == "vin":
             return self._vin(value)
         new = words.text(value, what)
         if new == value:
-            return self.plain(value)
+            return self._unnamed(value)
         self.replaced[what] += 1
         if what in _LEARNED:
             self._learn(value, what)
@@ -133,23 +140,33 @@ class Anonymiser:
 
     def plain(self, text: str) -> str:
         """A text of which nothing is known but how it looks."""
-        if text in self._clean or (_PLAIN_WORD.fullmatch(text) and not self._learned):
+        return self._search(text, self._known, self._clean)
+
+    def key(self, text: str) -> str:
+        """What a parser looks for: a name of one word stays in it, for it is the maker's word too."""
+        return self._search(text, self._known_in_key, self._clean_keys)
+
+    def _unnamed(self, value: str) -> str:
+        return self.key(value) if words.is_token(value) else self.plain(value)
+
+    def _search(self, text: str, known: Callable[[re.Match[str]], str], clean: set[str]) -> str:
+        if text in clean or (_PLAIN_WORD.fullmatch(text) and not self._learned):
             return text
-        new = self._searched(text)
+        new = self._searched(text, known)
         if new == text and len(text) < _SHORT and not self._depth:
-            if len(self._clean) == _MANY:
-                self._clean.clear()
-            self._clean.add(text)
+            if len(clean) == _MANY:
+                clean.clear()
+            clean.add(text)
         return new
 
-    def _searched(self, text: str) -> str:
+    def _searched(self, text: str, known: Callable[[re.Match[str]], str]) -> str:
         if self._depth < _DEPTH:
             self._depth += 1
             try:
                 text = inside(text, self.plain, self._opaque)
             finally:
                 self._depth -= 1
-        text = self._known_in(text)
+        text = self._known_in(text, known)
         text = _NAMED.sub(self._named, text)
         for what, pattern in (*PATTERNS, *PATTERNS_IN_ANSWERS):
             text = pattern.sub(partial(self._match, what=what), text)
@@ -190,11 +207,11 @@ class Anonymiser:
         self.replaced["secret"] += 1
         return words.TEXTS["secret"]
 
-    def _known_in(self, text: str) -> str:
+    def _known_in(self, text: str, known: Callable[[re.Match[str]], str]) -> str:
         """The text without the VINs and other texts that are known, whatever they stand in."""
         if self._look is None:
             self._look = self._looked_for()
-        return self._look.sub(self._known, text)
+        return self._look.sub(known, text)
 
     def _looked_for(self) -> re.Pattern[str]:
         ends = {vin[-7:] for vin in self._vins if len(vin) == 17 and not vin[-7:].isdigit()}
@@ -206,6 +223,11 @@ class Anonymiser:
         ]
         # What never matches, if nothing is known.
         return re.compile("|".join([*map(_however_spaced, self._vins), *alone]) or "(?!)", re.IGNORECASE)
+
+    def _known_in_key(self, match: re.Match[str]) -> str:
+        text, lower = match[0], match[0].lower()
+        is_spelt_so = text in self._learned and text != lower and lower not in self._learned
+        return text if is_spelt_so else self._known(match)
 
     def _known(self, match: re.Match[str]) -> str:
         text = match[0]
@@ -251,6 +273,7 @@ class Anonymiser:
         """What was found before does not hold: more is known."""
         self._look = None
         self._clean.clear()
+        self._clean_keys.clear()
 
 
 def _however_spaced(vin: str) -> str:

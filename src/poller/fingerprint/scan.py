@@ -33,8 +33,8 @@ _PERSONS: Final = re.compile(
 )
 #: What the car is: a word of these is nobody's name.
 _OF_THE_CAR: Final = frozenset({"brand", "model", "modelname", "brandname"})
-#: In an object that is one of these, a name is that of a house or a place.
-_CALLED: Final = frozenset({"dealer", "place", "address"})
+#: In an object that is one of these, what a name is: that of a house, a place, or whose account it is.
+_CALLED: Final = {"dealer": "called", "place": "called", "address": "called", "account": "holder"}
 _PART_NAMES: Final = frozenset({"name", "code"})
 #: In an object that stands for a personal value, these say how to read it.
 _NEUTRAL: Final = frozenset(
@@ -59,8 +59,8 @@ _NOT_DOTTED: Final = frozenset({"code", "name"})
 class Replaces(Protocol):
     """Whoever knows what takes the place of what. `what`: from the table of `redact`, or None.
 
-    Beside these: ``owner``, a name that is a person's; ``called``, one of a dealer or a place; ``car``,
-    what the car is, which stays.
+    Beside these: ``owner``, a name that is a person's; ``called``, one of a dealer or a place; ``holder``,
+    one of an account; ``car``, what the car is, which stays.
     """
 
     def string(self, value: str, what: str | None) -> str:
@@ -71,8 +71,8 @@ class Replaces(Protocol):
         """For a number's literal."""
         ...
 
-    def plain(self, text: str) -> str:
-        """For a text without a name, and for names themselves."""
+    def key(self, text: str) -> str:
+        """For a name itself."""
         ...
 
 
@@ -135,7 +135,7 @@ def _replaced(text: str, by: Replaces, what: str | None) -> Iterator[str]:
         elif match.lastgroup == "key":
             key = _decoded(token)
             _due(level, key)
-            new = by.plain(key)
+            new = by.key(key)
             yield token if new == key else _encoded(_another(new, level.keys))
         elif match["cut"] is not None:
             yield f'"{_without_last_words(by.string(token[1:], level.what))}'
@@ -173,7 +173,7 @@ def _due(level: _Level, key: str) -> None:
     elif what == "name" and (level.around in ("owner", "person") or _PERSONS.fullmatch(name)):
         what = "owner"
     elif what == "name" and level.around in _CALLED:
-        what = "called"
+        what = _CALLED[level.around]
     elif what is None and name not in _NEUTRAL:
         what = "name" if level.around == "owner" else level.around
     if what is None and name in _OF_THE_CAR:

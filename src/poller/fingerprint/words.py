@@ -16,7 +16,9 @@ TEXTS: Final[Mapping[str, str]] = {
     "name": "some_name",
     "owner": "some_name",
     "called": "some_name",
+    "holder": "some_name",
     "person": "some_text",
+    "account": "some_text",
     "contract": "some_text",
     "dealer": "some_text",
     "email": "some_email",
@@ -61,6 +63,7 @@ _PAIR: Final = re.compile(r"\s*[(\[]?\s*-?\d{1,3}(\.\d+)?\s*[,;/ ]\s*-?\d{1,3}(\
 #: A shorter one is part of too much.
 _NAME: Final = re.compile(r"[^\W\d_][^\d_]{3,}")
 _TOKEN_OF_MAKER: Final = re.compile(r"[A-Z][A-Z_]*")
+_TOKEN: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
 def number(literal: str, what: str) -> str:
@@ -87,6 +90,11 @@ def text(value: str, what: str) -> str:
     return TEXTS[what]
 
 
+def is_token(value: str) -> bool:
+    """Whether a value may be one of the maker's words, which a parser must find again: NORMAL."""
+    return _TOKEN.fullmatch(value) is not None
+
+
 def says_nothing(value: str) -> bool:
     """Whether a text is one of the maker's ways to say that there is nothing."""
     return value.strip().lower() in _NOTHING
@@ -105,16 +113,21 @@ def names(value: str) -> Iterator[str]:
             yield bare
 
 
+def full_names(value: str) -> Iterator[str]:
+    """As `names` where there are several words: one alone may be what an account is called."""
+    return names(value) if len(value.split()) > 1 else iter(())
+
+
 def whole_names(value: str) -> Iterator[str]:
     """What of a town's or a house's name is looked for elsewhere: all of it or nothing.
 
-    Several words in any case; one as it is spelt, and if that is in capitals also as a name is.
+    Several words in any case; one as it is spelt and in capitals, and if it is in these also as a name is.
     """
     if len(value.split()) > 1:
         if len(value) >= 6:
             yield value.lower()
     elif _NAME.fullmatch(value) and value[0].isupper():
-        yield from {value, value.title() if value.isupper() else value}
+        yield from {value, value.upper(), value.title() if value.isupper() else value}
 
 
 def is_telling(value: str, what: str) -> bool:

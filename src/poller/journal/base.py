@@ -103,7 +103,8 @@ class JournalStats:
     """Sizes in bytes; `limit` 0 means none. `orphans`: cursors of sinks that left the configuration.
 
     `newest_at`: the latest time at which a record was received; `last_at`: when the one was that was
-    appended last. `set_aside`: names of damaged journals that lie beside this one.
+    appended last. `set_aside`: names of damaged journals that lie beside this one. `vanished_at`: when this
+    one was begun because the one before was moved or deleted under a running poller.
     """
 
     path: str
@@ -119,6 +120,7 @@ class JournalStats:
     orphans: Mapping[str, int]
     full: bool
     set_aside: Sequence[str] = ()
+    vanished_at: datetime | None = None
 
 
 @runtime_checkable

@@ -57,12 +57,15 @@ logger = log.get("journal")
 
 
 class SqliteJournal:
-    """Implements `base.Journal` on ``path``; the policy is the one in force until `prune` brings another."""
+    """Implements `base.Journal` on ``path``; the policy is the one in force until `prune` brings another.
 
-    def __init__(self, path: Path, policy: Policy, clock: Clock) -> None:
+    `may_begin_anew`: False, for who only looks: a damaged file stays where it is, and is an error.
+    """
+
+    def __init__(self, path: Path, policy: Policy, clock: Clock, *, may_begin_anew: bool = True) -> None:
         self._clock = clock
         self._path = path
-        self._store = Store(path, clock)
+        self._store = Store(path, clock, may_begin_anew=may_begin_anew)
         self._room = Room(path, policy)
         self._reader = Reader(self._store)
         self._appender = Appender()

@@ -8,12 +8,13 @@ from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
-from poller.journal import cursors, letters, place
+from poller.journal import cursors, letters, memory, place
 from poller.journal.base import JournalStats
 from poller.journal.codec import Unreadable, from_ms
 from poller.journal.queries import SQL
 from poller.journal.room import Room
-from poller.journal.store import open_readonly
+from poller.journal.store import BEGUN, VANISHED, open_readonly
+from poller.vehicle.records import parse_time
 
 
 def measure(db: sqlite3.Connection, path: Path, room: Room, sinks: Collection[str]) -> JournalStats:
@@ -34,6 +35,7 @@ def measure(db: sqlite3.Connection, path: Path, room: Room, sinks: Collection[st
         orphans={sink: waiting for sink, waiting in backlogs.items() if sink not in sinks},
         full=room.is_full(db),
         set_aside=place.damaged_beside(path),
+        vanished_at=_vanished_at(db),
     )
 
 
@@ -48,6 +50,16 @@ def newest_at(path: Path) -> datetime | None:
         with contextlib.closing(open_readonly(path)) as db:
             return _moment(db, "edge_last")
     except sqlite3.Error:
+        return None
+
+
+def _vanished_at(db: sqlite3.Connection) -> datetime | None:
+    begun = memory.recall(db, BEGUN) or {}
+    if begun.get("why") != VANISHED:
+        return None
+    try:
+        return parse_time(str(begun.get("at")))
+    except ValueError:
         return None
 
 

@@ -22,6 +22,8 @@ from poller.vehicle.records import dumps, rfc3339
 PAGE: Final = 4096
 #: Under this key stands when and why the journal was begun.
 BEGUN: Final = "journal:begun"
+#: Why: the file before was moved or deleted while the poller ran.
+VANISHED: Final = "vanished"
 #: Seconds to wait for somebody else's lock: a backup, or a curious owner with a shell.
 _PATIENCE: Final = 1.0
 #: A text of which a byte is broken is no reason to stop at its row for ever.
@@ -30,6 +32,10 @@ _HINTS: Final = {
     errno.EROFS: "look for disk errors in the system's log, and mount the disk for writing again",
     errno.ENOSPC: "free disk space; it then goes on by itself",
 }
+_LEFT: Final = (
+    "nothing was changed; start the poller: it sets the file aside and begins a new one, and "
+    "`poller salvage` takes back what is readable"
+)
 
 logger = log.get("journal")
 
@@ -37,11 +43,14 @@ logger = log.get("journal")
 class Store:
     """One journal file. `connect` gives the writer's connection, `reader` one that only reads.
 
-    `scripts`: the migrations, ours if not given.
+    `scripts`: the migrations, ours if not given. `may_begin_anew`: False leaves a damaged file where it is.
     """
 
-    def __init__(self, path: Path, clock: Clock, scripts: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, scripts: Sequence[str] | None = None, *, may_begin_anew: bool = True
+    ) -> None:
         self.path = path
+        self._may_begin_anew = may_begin_anew
         self.sinks: Collection[str] = ()
         self._scripts = migrations() if scripts is None else scripts
         self._identity: tuple[int, int] | None = None
@@ -89,7 +98,7 @@ class Store:
         self.release()
         self.claim()
         try:
-            return self._connect(begin="vanished")
+            return self._connect(begin=VANISHED)
         except sqlite3.Error as error:
             if fault_of(error) is not Fault.DAMAGED:
                 raise explain(error) from error
@@ -97,6 +106,8 @@ class Store:
 
     def begin_anew(self, reason: str) -> sqlite3.Connection:
         """Set the file aside and start another; no connection to it may be open. Raises JournalError."""
+        if not self._may_begin_anew:
+            raise JournalError(f"the journal {self.path} is damaged: {reason}", hint=_LEFT)
         now = self._clock.now()
         try:
             aside = place.set_aside(self.path, now)

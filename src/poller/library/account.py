@@ -42,6 +42,7 @@ from poller.sources.mybmw.login.tokens import TokenFile, Tokens
 from poller.sources.mybmw.regions import CODES
 from poller.sources.mybmw.settings import MyBmwSettings
 from poller.sources.mybmw.source import MyBmwSource, account_key
+from poller.sources.remote import Deadline
 from poller.vehicle.command import GOOD, SETTLED_AFTER, Order, Outcome
 
 
@@ -179,9 +180,10 @@ class Account:
         if order.service == "vehicle_finder" and (observer := self.observer_position) is not None:
             place = {"observer_latitude": observer.latitude, "observer_longitude": observer.longitude}
             order = replace(order, arguments={**place, **order.arguments})
+        deadline = Deadline(self._clock)  # a login may take long
         async with self._lines.line() as source:
             with self._alone(order.vin):
-                outcome = await source.execute(order)
+                outcome = await source.execute(order, deadline)
             if outcome.stale:
                 await self._look_again(source, Target(order.vin))
         if outcome.state not in GOOD:

@@ -40,7 +40,8 @@ IN_ANSWERS: Final[Mapping[str, str]] = {
     "cardnumber serialnumber",
     "name": "name salutation owner ssid bssid",
     "person": "person customer contact contacts accountholder birthday birthdate dateofbirth gender",
-    "contract": "account connecteddrivecontractlist",
+    "account": "account",
+    "contract": "connecteddrivecontractlist",
     "dealer": "dealer dealership preferreddealer servicedealer servicepartner preferredservicepartner "
     "preferredsevicepartner workshop",
     "email": "mail",

@@ -133,7 +133,10 @@ class SinkStatus:
 
 @dataclass(frozen=True, slots=True)
 class JournalStatus:
-    """The journal. Sizes in bytes; `limit` 0: none. `set_aside`: names of damaged ones beside it."""
+    """The journal. Sizes in bytes; `limit` 0: none. `set_aside`: names of damaged ones beside it.
+
+    `vanished_at`: when, within the last week, it was begun because the one before vanished under us.
+    """
 
     path: str = ""
     size: int = 0
@@ -145,6 +148,7 @@ class JournalStatus:
     orphans: Sequence[tuple[str, int]] = ()
     full: bool = False
     set_aside: Sequence[str] = ()
+    vanished_at: datetime | None = None
     failure: Failure | None = None
 
 

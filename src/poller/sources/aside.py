@@ -57,5 +57,9 @@ class Aside:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(settle, result, error)
 
-        threading.Thread(target=work, name=self._name, daemon=True).start()
+        try:
+            threading.Thread(target=work, name=self._name, daemon=True).start()
+        except BaseException:  # the machine has no thread left, say
+            self._busy = False
+            raise
         return await outcome

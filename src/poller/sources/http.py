@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -41,7 +41,8 @@ class Limits:
 class Call:
     """One request: with a `form`, a `json` body, or neither. `basic`: user name and password.
 
-    `connect_within`: real seconds, where that is less than the limit.
+    `last_look` is called when the line stands and nothing of the request is written yet: if it raises,
+    nothing is, and `HttpClient.send` raises that.
     """
 
     method: str
@@ -51,7 +52,7 @@ class Call:
     form: Mapping[str, str] | None = field(default=None, repr=False)
     basic: tuple[str, str] | None = field(default=None, repr=False)
     json: Mapping[str, Any] | None = field(default=None, repr=False)
-    connect_within: float | None = None
+    last_look: Callable[[], None] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +136,16 @@ class HttpClient:
             raise NotSent(words, reason="unavailable") from error
 
     def _extensions_of(self, call: Call) -> dict[str, Any]:
-        within, limit = call.connect_within, self._limits.timeout
-        if within is None or within >= limit:
+        look = call.last_look
+        if look is None:
             return self._extensions
-        return {"timeout": httpx.Timeout(limit, connect=within).as_dict()}
+
+        async def trace(event: str, info: Mapping[str, Any]) -> None:
+            # A proxy is asked for the line by a request of its own.
+            if event.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT":
+                look()
+
+        return {**self._extensions, "trace": trace}
 
     async def _read(self, response: httpx.Response) -> bytes:
         if "," in response.headers.get("content-encoding", ""):

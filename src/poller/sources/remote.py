@@ -52,28 +52,24 @@ class Remote(Protocol):
 
 
 class Deadline:
-    """When an order is no longer sent; it begins to run when this is made.
+    """When an order is no longer sent: counted from its making, `waited` real seconds before this is made.
 
     On a slow line it takes minutes to learn what the car can do, and a machine may be put to sleep over
     it, when its steady clock stands. Whoever gave the order may have gone away by then: a car must not
     open behind their back.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, waited: float = 0.0) -> None:
         self._clock = clock
+        self._fresh = FRESH - waited
         self._steady, self._wall = clock.monotonic(), clock.now()
 
-    def left(self) -> float:
-        """Real seconds in which it may still be sent; the clock that is ahead counts.
-
-        Raises CommandRefused if there are none.
-        """
+    def check(self) -> None:
+        """Raise CommandRefused if it may not be sent any more; the clock that is ahead counts."""
         steady = self._clock.monotonic() - self._steady
         wall = (self._clock.now() - self._wall).total_seconds()
-        left = FRESH - max(steady, wall) / self._clock.rate
-        if left <= 0:
+        if max(steady, wall) / self._clock.rate >= self._fresh:
             raise CommandRefused(
                 f"it could not be sent within {FRESH:.0f} s, and was not sent any more",
-                hint="BMW or the line to it is slow just now: order again if it is still wanted",
+                hint="BMW, the line to it or this machine is slow just now: order again if it is wanted",
             )
-        return left

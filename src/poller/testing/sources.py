@@ -107,7 +107,7 @@ class FakeSource:
         """The next of `ends`, but for what `cannot` names."""
         self._require(order.vin)
         if deadline is not None:
-            deadline.left()
+            deadline.check()
         if order.service in self.cannot:
             raise CommandRefused(self.cannot[order.service])
         self.orders.append(order)

@@ -101,6 +101,8 @@ class TellingThresholds:
     fresh_again_for: float = 10 * MINUTE
     quota_clear_percent: float = 5
     disk_clear: float = 1.2
+    #: What is gone leaves no file that could be cleared away.
+    journal_vanished_for: float = 7 * DAY
     heartbeat_every: float = 5 * MINUTE
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -14,6 +16,9 @@ import poller
 from poller.errors import PollerError
 from poller.runtime import log
 from poller.web.commands import Command
+
+#: Turns of the loop until the end of a line is seen that came with the request: two, and some to spare.
+_TURNS: Final = 5
 
 
 def control_app(commands: Mapping[str, Command]) -> Starlette:
@@ -31,6 +36,9 @@ def control_app(commands: Mapping[str, Command]) -> Starlette:
             args = None
         if not isinstance(args, dict):
             return _error(HTTPStatus.BAD_REQUEST, "the arguments must be a JSON object", None, 2)
+        if await _gave_up(request):
+            logger.info("command.abandoned", command=name)
+            return _error(HTTPStatus.REQUEST_TIMEOUT, "nobody waits for the answer", None)
         try:
             return JSONResponse(await commands[name](args))
         except PollerError as error:
@@ -41,6 +49,13 @@ def control_app(commands: Mapping[str, Command]) -> Starlette:
             return _error(HTTPStatus.INTERNAL_SERVER_ERROR, text, "its log says more")
 
     return Starlette(routes=[Route("/{command}", call, methods=["POST"])])
+
+
+async def _gave_up(request: Request) -> bool:
+    """Whether the client has gone already: while this process was stopped, a request waits with its end."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+    return await request.is_disconnected()
 
 
 def _error(status: HTTPStatus, error: str, hint: str | None, exit_code: int = 1) -> JSONResponse:

@@ -29,7 +29,7 @@ from poller.web.channels import login_refused, quota_lines, silence_title, strea
 from poller.web.counter import counter_of, wants_login
 from poller.web.known import Known, Tone
 from poller.web.logins import Login
-from poller.web.readiness import Problem, all_well, notes, problems, stumbling, unexplained
+from poller.web.readiness import Problem, all_well, is_said, notes, problems, stumbling, unexplained
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -106,9 +106,9 @@ class Headline:
     more: str
     problems: Sequence[Problem]
 
-    def says(self, message: str) -> bool:
-        """Whether it is read here already: then a word will do elsewhere."""
-        return any(message in problem.text for problem in self.problems)
+    def says(self, subject: str, message: str) -> bool:
+        """Whether it is read here already of this subject: then a word will do elsewhere."""
+        return is_said(subject, message, self.problems)
 
     def beside(self, hint: str | None) -> str:
         """A mend as it is given elsewhere: "" if it stands here already."""
@@ -184,15 +184,20 @@ class Page:
 
     def _alert(self, alert: AlertStatus, status: DaemonStatus, verdict: Headline) -> Told:
         raised = f"since {self._display.moment(alert.raised_at, status.now)}"
-        causes = [source.failure.message for source in status.sources if source.failure]
-        known = any(verdict.says(cause) and cause in alert.text for cause in causes)
+        known = any(
+            source.failure.message in alert.text
+            and verdict.says(f"source {source.name}", source.failure.message)
+            for source in status.sources
+            if source.failure and source.name == alert.subject
+        )
         return Told(
             alert.vehicle, _ALERT_TONES[alert.severity], alert.title, "" if known else alert.text, raised
         )
 
     def _source(self, source: SourceStatus, now: datetime, verdict: Headline) -> Station:
         state, tone = _SOURCE_STATES[source.state]
-        silences = [self._quiet(silence, now, verdict) for silence in source.silences]
+        subject = f"source {source.name}"
+        silences = [self._quiet(subject, silence, now, verdict) for silence in source.silences]
         if source.state == "ok" and silences:
             state, tone = silences[0].label, silences[0].tone
         # A stream answers nobody: the last poll has looked at what had come.
@@ -212,13 +217,13 @@ class Page:
             refused = login_refused(source.state, source.silences)
             left = span(since(now, source.login_expires_at))
             lines.append(("login", "refused") if refused else ("login good for", left))
-        told = self._told(source.failure, now, verdict)
+        told = self._told(subject, source.failure, now, verdict)
         if source.failure and any(silence.message == source.failure.message for silence in source.silences):
             told = ("", "", "")
         return Station(source.name, source.kind, state, tone, lines, *told, silences)
 
-    def _quiet(self, silence: Silence, now: datetime, verdict: Headline) -> Quiet:
-        known = verdict.says(silence.message)
+    def _quiet(self, subject: str, silence: Silence, now: datetime, verdict: Headline) -> Quiet:
+        known = verdict.says(subject, silence.message)
         return Quiet(
             silence.condition,
             silence_title(silence),
@@ -246,8 +251,9 @@ class Page:
         if sink.isolated:
             lines.append(("fails alone", sink.isolated))
         state, tone = _sink_state(sink)
-        failure = self._told(sink.failure, now, verdict)
-        if sink.held and not verdict.says(sink.held):
+        subject = f"sink {sink.name}"
+        failure = self._told(subject, sink.failure, now, verdict)
+        if sink.held and not verdict.says(subject, sink.held):
             failure = (sink.held, *failure[1:])
         return Station(sink.name, sink.kind, state, tone, lines, *failure)
 
@@ -261,14 +267,16 @@ class Page:
         state: tuple[str, Tone] = ("full", "bad") if journal.full else ("fine", "good")
         if journal.failure:
             state = ("failing", "bad")
-        return Station("journal", "", *state, lines, *self._told(journal.failure, now, verdict))
+        return Station("journal", "", *state, lines, *self._told("journal", journal.failure, now, verdict))
 
-    def _told(self, failure: Failure | None, now: datetime, verdict: Headline) -> tuple[str, str, str]:
+    def _told(
+        self, subject: str, failure: Failure | None, now: datetime, verdict: Headline
+    ) -> tuple[str, str, str]:
         """What, when, and the mend."""
         if failure is None:
             return "", "", ""
         when = f"last failure {self._when(failure.at, now)}"
-        if verdict.says(failure.message):
+        if verdict.says(subject, failure.message):
             return _ABOVE, when, verdict.beside(failure.hint)
         return failure.message, when, failure.hint or ""
 
@@ -277,7 +285,11 @@ class Page:
     ) -> Iterator[tuple[str, str, tuple[str, str, str]]]:
         newest = sorted(status.recent_failures, key=lambda entry: entry[1].at, reverse=True)
         for subject, failure in newest[:_MAX_FAILURES]:
-            yield subject, self._when(failure.at, status.now), self._told(failure, status.now, verdict)
+            yield (
+                subject,
+                self._when(failure.at, status.now),
+                self._told(subject, failure, status.now, verdict),
+            )
 
     def _when(self, moment: datetime, now: datetime) -> str:
         return f"{self._display.moment(moment, now)} ({ago(moment, now)})"

@@ -6,15 +6,22 @@ Pure: a `DaemonStatus` goes in, sentences come out. `app` fills `DaemonStatus.re
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from poller.runtime.status import DaemonStatus, Failure, JournalStatus, SinkStatus, SourceStatus
-from poller.vehicle.display import since, span
+from poller.vehicle.display import ago, since, span
 from poller.vehicle.thresholds import DAEMON, DAY
 from poller.web.channels import silence_words
+
+#: What becomes of an answer that was not understood.
+QUARANTINED: Final = "after an update `poller dead-letters retry`, or let it go: `poller dead-letters drop`"
+
+#: What becomes of a journal that was moved away under a running poller.
+VANISHED: Final = "stop the poller, take it back with `poller salvage FILE`, and start it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +59,22 @@ def problems(status: DaemonStatus) -> list[Problem]:
 def notes(status: DaemonStatus) -> list[Problem]:
     """What does not make the poller unready, yet should not go unseen."""
     found: list[Problem] = list(_configuration(status))
+    sinks = {f"sink {sink.name}" for sink in status.sinks}
+    found.extend(problem for problem in stumbling(status) if problem.subject in sinks)
     for sink in status.sinks:
         if sink.dead_letters:
             text = f"{_count(sink.dead_letters, 'record')} refused and set aside"
             found.append(Problem(f"sink {sink.name}", text, "see `poller dead-letters list`"))
     if status.journal.quarantined:
         text = f"{_count(status.journal.quarantined, 'answer')} not understood, kept for a fix"
-        found.append(Problem("quarantine", text, "see `poller dead-letters list`"))
+        found.append(Problem("quarantine", text, f"see `poller dead-letters list`; {QUARANTINED}"))
     for name, backlog in status.journal.orphans:
         text = f"not in the configuration any more, {_count(backlog, 'record')} behind"
         found.append(
             Problem(f"sink {name}", text, f"name it again, or let it go: `poller sinks forget {name}`")
         )
     found.extend(_set_aside(status.journal))
+    found.extend(_vanished(status))
     for source in status.sources:
         found.extend(_login_notice(source, status))
     return [*found, *unexplained(status)]
@@ -72,7 +82,7 @@ def notes(status: DaemonStatus) -> list[Problem]:
 
 def unexplained(status: DaemonStatus) -> list[Problem]:
     """Why sources bring nothing new, or less, as far as no problem and no failure says it already."""
-    told = [problem.text for problem in (*problems(status), *stumbling(status))]
+    told = [*problems(status), *stumbling(status)]
     return [
         Problem(
             f"source {source.name}",
@@ -82,8 +92,13 @@ def unexplained(status: DaemonStatus) -> list[Problem]:
         )
         for source in status.sources
         for silence in source.silences
-        if not any(silence.message in text for text in told)
+        if not is_said(f"source {source.name}", silence.message, told)
     ]
+
+
+def is_said(subject: str, message: str, by: Iterable[Problem | str]) -> bool:
+    """Whether one of these, or of their sentences, says this of this subject: of another it is other news."""
+    return any(text.startswith(f"{subject}: ") and message in text for text in map(str, by))
 
 
 def all_well(alerts: int) -> str:
@@ -208,6 +223,13 @@ def _set_aside(journal: JournalStatus) -> Iterator[Problem]:
         file = shlex.quote(str(Path(journal.path).with_name(name)))
         text = f"a damaged one was set aside as {name}"
         yield Problem("journal", text, f"take back what is readable: `poller salvage {file}`; then delete it")
+
+
+def _vanished(status: DaemonStatus) -> Iterator[Problem]:
+    at = status.journal.vanished_at
+    if at is not None:
+        text = f"the one before was moved or deleted under the running poller {ago(at, status.now)}"
+        yield Problem("journal", f"{text}; a new one was begun", f"if you have it: {VANISHED}")
 
 
 def _count(number: int, noun: str) -> str:

@@ -89,6 +89,19 @@ def test_raised_alerts_are_listed_and_the_verdict_counts_them():
     ]
 
 
+def test_two_sources_that_fail_in_the_same_words_are_both_named():
+    """One is a reason already, the other's failure is young."""
+    failure = Failure(NOW, "network", "nobody answers", "look at the network")
+    young = replace(SOURCE, state="failing", failure=failure)
+    old = replace(young, name="old", last_success_at=NOW - timedelta(hours=2))
+    text = list(
+        lines({"running": True, **status_json(StillDaemon(DaemonStatus("1", NOW, NOW, [old, young])))})
+    )
+    wrong = [line for line in text if line.startswith("! ")]
+    assert wrong[0].startswith("! source old: no success for 2 h (allowed 15 min): nobody answers")
+    assert wrong[1:] == ["! source home: nobody answers; look at the network"]
+
+
 def test_without_a_daemon_what_keeps_it_from_being_ready_stands_at_its_source():
     source = replace(SOURCE, state="login_required", silences=[Silence("refused", "no scope", "tick it")])
     report = {"running": True, **status_json(StillDaemon(DaemonStatus("1", NOW, NOW, [source])))}
@@ -138,7 +151,7 @@ def test_without_a_daemon_nothing_starts_and_a_wrong_clock_is_said_first():
     text = list(lines({"running": False, **status_json(StillDaemon(status))}))
     assert text[1].startswith("! clock: clock not set")
     [source] = [line for line in text if line.startswith("source")]
-    assert source == "source home (cardata): last answer 2 min ago"
+    assert source == "source home (cardata): last look 2 min ago"
 
 
 def test_nothing_is_wider_than_a_terminal():
@@ -188,3 +201,27 @@ def test_keys_of_a_newer_daemon_are_passed_over():
     report = {"running": True, **status_json(StillDaemon(status))}
     report["sources"][0]["quota"]["unheard_of"] = 1
     assert any("38 of 50" in line for line in lines(report))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "ok, last look 2 min ago"),
+        ({"stream": None}, "ok, last answer 2 min ago"),
+        ({"silences": [Silence("no_network", "BMW is not reached")]}, "no network, last look 2 min ago"),
+        ({"silences": [Silence("car_quiet", "-", vehicle="1")]}, "car quiet (1), last look 2 min ago"),
+        ({"state": "backing_off", "silences": [Silence("refused", "-")]}, "backing off, last look 2 min ago"),
+    ],
+)
+def test_a_sources_own_line_says_the_condition_as_the_page_does(changes, said):
+    [line] = [line for line in told(replace(SOURCE, **changes)) if line.startswith("source")]
+    assert line == f"source home (cardata): {said}"
+
+
+@pytest.mark.parametrize(("number", "answers"), [(1, "1 answer"), (2, "2 answers")])
+def test_what_was_not_understood_has_its_mend_below(number, answers):
+    text = told(SOURCE, JournalStatus(quarantined=number, orphans=[("old", number)]))
+    place = text.index(f"  {answers} could not be understood: `poller dead-letters list`")
+    assert "`poller dead-letters retry`" in text[place + 1]
+    assert "`poller dead-letters drop`" in text[place + 1]
+    assert f"with {number} record{'s' * (number != 1)}: `poller sinks forget old`" in text[place + 2]

@@ -62,3 +62,10 @@ def test_help_fits_eighty_columns_and_explains_every_option(helped, name) -> Non
     for line, after in zip(lines, [*lines[1:], ""], strict=True):
         if re.match(r"  -", line) and not re.search(r"\S {2,}\S", line.strip()):
             assert after.startswith(" " * 10), line
+
+
+def test_every_order_takes_yes_asked_or_not() -> None:
+    """A script may give it to all of them alike."""
+    for name in set(NAMES) - {"status", "fingerprint", "image"}:
+        names = {option for parameter in GROUP.commands[name].params for option in parameter.opts}
+        assert {"--yes", "-y"} <= names, name

@@ -258,6 +258,20 @@ def test_disk_quarantine_and_a_journal_set_aside() -> None:
     assert len(watched.every(range(50, 60), journal=JOURNAL)) == 4
 
 
+def test_a_journal_that_vanished_is_told_and_cleared_when_it_is_old_news() -> None:
+    watched = Watched(reminders=())
+    gone = replace(JOURNAL, vanished_at=NOON)
+    assert watched.every(range(3), journal=gone) == ["0: raised critical journal_vanished"]
+    assert watched.every(range(3, 6), journal=JOURNAL) == ["3: cleared critical journal_vanished"]
+
+
+@pytest.mark.parametrize(("number", "words"), [(1, "1 answer could"), (2, "2 answers could")])
+def test_an_answer_that_was_not_understood_may_be_let_go(number: int, words: str) -> None:
+    [alert] = Watched().look(0, journal=replace(JOURNAL, quarantined=number))
+    assert alert.text.startswith(f"{words} not be understood, and kept: ")
+    assert "`poller dead-letters drop`" in alert.text
+
+
 def test_a_sink_that_left_the_configuration_is_no_trouble() -> None:
     watched = Watched()
     for minute in range(80):

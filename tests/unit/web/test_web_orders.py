@@ -45,6 +45,12 @@ def test_the_last_one_stays_and_others_of_the_day_stand_below(stage):
     assert "sound the horn: done" in card(stage, of_last_week)
 
 
+def test_each_of_three_has_a_label_of_its_own(stage):
+    text = card(stage, *(order(stage, minutes, "unlock") for minutes in (5, 90, 120)))
+    for label in ("Last order", "Before that", "Earlier still"):
+        assert text.count(f"{label} unlock the doors") == 1
+
+
 def test_another_cars_orders_stand_on_its_own_card(stage):
     other = OrderStatus("i4", "bmw", "lock", "executed", stage.ago(5), stage.ago(4))
     assert "Last order" not in card(stage, other)

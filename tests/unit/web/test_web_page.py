@@ -129,6 +129,13 @@ def test_sources_sinks_and_journal_tell_how_they_stand(stage):
         assert told in text
 
 
+def test_commands_among_the_lines_of_a_source_are_set_as_such(stage):
+    quota = QuotaStatus(50, 38, purposes={"doctor": 4})
+    html = page(stage, stage.status(sources=[stage.source(quota=quota)]))
+    assert "<dd><code>poller doctor</code> 4</dd>" in html
+    assert "`" not in html
+
+
 @pytest.mark.parametrize("condition", get_args(Condition))
 def test_each_silence_stands_at_its_source_and_is_told_once_with_its_mend(stage, condition):
     silence = Silence(condition, "in its own words", "do `this`", stage.ago(60), "0000001")
@@ -158,7 +165,7 @@ def test_what_keeps_it_from_its_work_is_said_once_and_by_a_word_elsewhere(stage)
         sources=[stage.source(state="login_required", failure=failure)],
         sinks=[stage.sink(held="no right to ingest", failure=stage.failure(5, "no right to ingest"))],
         recent_failures=[("source bmw", failure), ("sink axiom", stage.failure(60, "no route"))],
-        alerts=[AlertStatus("", "stale", "", "warning", stage.ago(20), "no fresh data", stale)],
+        alerts=[AlertStatus("", "no_fresh_data", "bmw", "warning", stage.ago(20), "no fresh data", stale)],
     )
     text = str(Text(page(stage, status)))
     assert text.count(failure.message) == text.count("poller login bmw") == 1
@@ -166,6 +173,24 @@ def test_what_keeps_it_from_its_work_is_said_once_and_by_a_word_elsewhere(stage)
     assert "no fresh data since 13:40" in text
     assert text.count("said at the top") == 3  # source, sink, list of failures
     assert "no route" in text
+
+
+def test_what_fails_in_the_same_words_elsewhere_is_not_said_at_the_top(stage):
+    """Of two sources without a network the younger failure is none of the verdict's yet."""
+    failure = stage.failure(1, "nobody answers", "look at the network")
+    less = f"Less fresh data: {failure.message}."
+    status = stage.status(
+        sources=[
+            stage.source(state="failing", failure=failure, last_success_at=stage.ago(120)),
+            stage.source(name="home", state="failing", failure=failure),
+        ],
+        recent_failures=[("source home", failure)],
+        alerts=[AlertStatus("", "no_fresh_data", "home", "warning", stage.ago(20), "no fresh data", less)],
+    )
+    text = str(Text(page(stage, status)))
+    assert text.count("said at the top") == 1  # at the source of which it is
+    assert text.count(failure.message) == 4  # verdict, alert, source, list of failures
+    assert less in text
 
 
 def test_a_mend_that_the_verdict_does_not_give_stays_where_it_is(stage):

@@ -131,13 +131,30 @@ def test_what_is_only_worth_knowing_does_not_turn_it_red(stage):
     assert reasons(status) == []
     assert [str(note) for note in notes(status)] == [
         "sink files: 1 record refused and set aside; see `poller dead-letters list`",
-        "quarantine: 2 answers not understood, kept for a fix; see `poller dead-letters list`",
+        (
+            "quarantine: 2 answers not understood, kept for a fix; see `poller dead-letters list`; "
+            "after an update `poller dead-letters retry`, or let it go: `poller dead-letters drop`"
+        ),
         (
             "sink old-files: not in the configuration any more, 1,234 records behind; "
             "name it again, or let it go: `poller sinks forget old-files`"
         ),
         "source bmw: the login ends in 2 days; renew it: `poller login bmw`",
     ]
+
+
+def test_a_sink_that_fails_and_is_ready_yet_is_a_note(stage):
+    sink = stage.sink(up=False, failure=stage.failure(1, "no route", "plug it in"))
+    status = stage.status(sinks=[sink])
+    assert reasons(status) == []
+    assert [str(note) for note in notes(status)] == ["sink files: no route; plug it in"]
+
+
+def test_a_sink_that_is_held_is_said_once_among_the_reasons(stage):
+    failure = stage.failure(1, "403: no right", "give it one")
+    status = stage.status(sinks=[stage.sink(up=False, held="403: no right", backlog=3, failure=failure)])
+    assert len(reasons(status)) == 1
+    assert notes(status) == []
 
 
 @pytest.mark.parametrize(("days", "noted"), [(9, 0), (4.01, 0), (3.99, 1), (0, 1)])
@@ -176,6 +193,13 @@ def test_a_silence_that_leaves_nothing_is_a_reason_and_is_said_once(stage, condi
     assert notes(status) == []
 
 
+def test_a_silence_in_the_words_of_another_source_is_said_of_both(stage):
+    failing = stage.source(state="failing", failure=stage.failure(message="no way out"))
+    silent = stage.source(name="home", silences=[Silence("no_network", "no way out", "plug it in")])
+    (note,) = notes(stage.status(sources=[failing, silent]))
+    assert (note.subject, note.mend) == ("source home", "plug it in")
+
+
 def test_a_journal_that_was_set_aside_is_a_note_while_it_is_there(stage):
     name = "journal.db.corrupt-20261121T101010Z"
     status = stage.status(journal=JournalStatus(path="/my data/journal.db", set_aside=[name]))
@@ -184,6 +208,15 @@ def test_a_journal_that_was_set_aside_is_a_note_while_it_is_there(stage):
     assert str(note) == (
         f"journal: a damaged one was set aside as {name}; "
         f"take back what is readable: `poller salvage '/my data/{name}'`; then delete it"
+    )
+
+
+def test_a_journal_that_vanished_is_a_note(stage):
+    status = stage.status(journal=JournalStatus(path="/data/journal.db", vanished_at=stage.ago(5)))
+    assert reasons(status) == []
+    [note] = notes(status)
+    assert str(note).startswith(
+        "journal: the one before was moved or deleted under the running poller 5 min ago"
     )
 
 

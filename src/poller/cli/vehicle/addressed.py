@@ -29,6 +29,8 @@ Account = Annotated[
     str | None, typer.Option("--source", help="The account, where several know the car.", metavar="NAME")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+#: Of an order before which nobody is asked: a script may give it to every order alike.
+Unasked = Annotated[bool, typer.Option("--yes", "-y", help="Changes nothing: this is done without asking.")]
 Json = Annotated[bool, typer.Option("--json", "-j", help="Print a JSON object.")]
 
 

@@ -21,6 +21,7 @@ def charge(
     words: Action,
     vin: addressed.Vin = None,
     source: addressed.Account = None,
+    yes: addressed.Unasked = False,
     as_json: addressed.Json = False,
     config: options.Config = None,
     data_dir: options.DataDir = None,
@@ -31,7 +32,7 @@ def charge(
     """
     vehicle, action = with_action(words)
     whom = Addressed.of(vehicle, vin, source, config, data_dir)
-    return send(whom, "charge_start" if action == "start" else "charge_stop", as_json=as_json)
+    return send(whom, "charge_start" if action == "start" else "charge_stop", yes=yes, as_json=as_json)
 
 
 def chargingsettings(
@@ -45,6 +46,7 @@ def chargingsettings(
     ] = None,
     vin: addressed.Vin = None,
     source: addressed.Account = None,
+    yes: addressed.Unasked = False,
     as_json: addressed.Json = False,
     config: options.Config = None,
     data_dir: options.DataDir = None,
@@ -54,7 +56,7 @@ def chargingsettings(
     if not arguments:
         raise typer.BadParameter("give --target-soc, --ac-limit or both")
     whom = Addressed.of(vehicle, vin, source, config, data_dir)
-    return send(whom, "charging_settings", arguments, as_json=as_json)
+    return send(whom, "charging_settings", arguments, yes=yes, as_json=as_json)
 
 
 def chargingprofile(
@@ -72,6 +74,7 @@ def chargingprofile(
     ] = None,
     vin: addressed.Vin = None,
     source: addressed.Account = None,
+    yes: addressed.Unasked = False,
     as_json: addressed.Json = False,
     config: options.Config = None,
     data_dir: options.DataDir = None,
@@ -82,7 +85,7 @@ def chargingprofile(
     if not arguments:
         raise typer.BadParameter("give --charging-mode, --precondition-climate or both")
     whom = Addressed.of(vehicle, vin, source, config, data_dir)
-    return send(whom, "charging_profile", arguments, as_json=as_json)
+    return send(whom, "charging_profile", arguments, yes=yes, as_json=as_json)
 
 
 def _boolean(text: str) -> bool:

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import termios
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -101,7 +102,7 @@ def _carried_out(whom: Addressed, service: Service, arguments: Mapping[str, Any]
     from poller.web.control import CutOff
 
     try:
-        return whom.ask("vehicle-order", service=service, arguments=arguments)
+        return whom.ask("vehicle-order", service=service, arguments=arguments, ordered_at=time.time())
     except CutOff as error:
         raise _unknown(error.message) from error
     except KeyboardInterrupt as error:

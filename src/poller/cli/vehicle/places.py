@@ -21,6 +21,7 @@ def vehiclefinder(
     ] = None,
     vin: addressed.Vin = None,
     source: addressed.Account = None,
+    yes: addressed.Unasked = False,
     as_json: addressed.Json = False,
     config: options.Config = None,
     data_dir: options.DataDir = None,
@@ -37,7 +38,7 @@ def vehiclefinder(
     )
     observer = dict(zip(("observer_latitude", "observer_longitude"), _degrees(place), strict=False))
     whom = Addressed.of(vehicle, vin, source, config, data_dir)
-    return send(whom, "vehicle_finder", observer, as_json=as_json)
+    return send(whom, "vehicle_finder", observer, yes=yes, as_json=as_json)
 
 
 def sendpoi(
@@ -53,6 +54,7 @@ def sendpoi(
     country: Annotated[str | None, typer.Option(help="Country.", metavar="TEXT")] = None,
     vin: addressed.Vin = None,
     source: addressed.Account = None,
+    yes: addressed.Unasked = False,
     as_json: addressed.Json = False,
     config: options.Config = None,
     data_dir: options.DataDir = None,
@@ -74,7 +76,7 @@ def sendpoi(
         country=country,
     )
     whom = Addressed.of(vehicle, vin, source, config, data_dir)
-    return send(whom, "send_poi", arguments, as_json=as_json)
+    return send(whom, "send_poi", arguments, yes=yes, as_json=as_json)
 
 
 def sendpoi_from_address(
@@ -91,6 +93,7 @@ def sendpoi_from_address(
     ] = None,
     vin: addressed.Vin = None,
     source: addressed.Account = None,
+    yes: addressed.Unasked = False,
     as_json: addressed.Json = False,
     config: options.Config = None,
     data_dir: options.DataDir = None,
@@ -103,7 +106,7 @@ def sendpoi_from_address(
     if not address.strip():
         raise typer.BadParameter("--address: expected the words of one")
     whom = Addressed.of(vehicle, vin, source, config, data_dir)
-    return send(whom, "send_poi", given(address=address, name=name), as_json=as_json)
+    return send(whom, "send_poi", given(address=address, name=name), yes=yes, as_json=as_json)
 
 
 def _require_longitude(words: Sequence[str]) -> None:

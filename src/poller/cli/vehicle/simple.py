@@ -23,12 +23,13 @@ def lightflash(
     vehicle: addressed.Vehicle = None,
     vin: addressed.Vin = None,
     source: addressed.Account = None,
+    yes: addressed.Unasked = False,
     as_json: addressed.Json = False,
     config: options.Config = None,
     data_dir: options.DataDir = None,
 ) -> int:
     """Flash the lights."""
-    return send(Addressed.of(vehicle, vin, source, config, data_dir), "light_flash", as_json=as_json)
+    return send(Addressed.of(vehicle, vin, source, config, data_dir), "light_flash", yes=yes, as_json=as_json)
 
 
 def horn(
@@ -93,7 +94,7 @@ def climate(
     vehicle, action = with_action(words)
     whom = Addressed.of(vehicle, vin, source, config, data_dir)
     if action == "stop":
-        return send(whom, "climate_stop", as_json=as_json)
+        return send(whom, "climate_stop", yes=yes, as_json=as_json)
     consequence = "The climate control will start, on its battery or by its heater."
     return send(whom, "climate_start", consequence=consequence, yes=yes, as_json=as_json)
 

@@ -39,6 +39,7 @@ DaemonRule = Literal[
     "answers_not_understood",
     "disk_low",
     "journal_set_aside",
+    "journal_vanished",
     "journal_full",
 ]
 RuleName = Literal[CarRule, DaemonRule]
@@ -127,6 +128,9 @@ RULES: Mapping[RuleName, Rule] = {
     ),
     "disk_low": Rule("The disk of the journal is nearly full.", _WARNING, "PollerDiskLow", reminds=True),
     "journal_set_aside": Rule("A damaged journal was set aside and a new one begun.", ("critical",)),
+    "journal_vanished": Rule(
+        "The journal was moved or deleted under the running poller, and a new one begun.", ("critical",)
+    ),
     "journal_full": Rule("The journal is full: new answers find no room.", ("critical",), reminds=True),
 }
 

@@ -236,7 +236,8 @@ def _sinks(status: DaemonStatus, settings: Alerts, counts: dict[str, Any]) -> It
         if not status.journal.path:
             continue  # nobody could count them yet
         text = (
-            f"Sink {sink.name} refused {{number}}; they are set aside. `poller dead-letters list` says why."
+            f"Sink {sink.name} refused {{number}}; what is refused is set aside. "
+            "`poller dead-letters list` says why."
         )
         yield _counted("dead_letters", sink.name, sink.dead_letters, text, counts)
 
@@ -268,7 +269,8 @@ def _journal(status: DaemonStatus, settings: Alerts, counts: dict[str, Any]) -> 
     if not journal.path:
         return
     text = (
-        "{number} could not be understood and are kept. `poller dead-letters list`; after an update, retry."
+        "{number} could not be understood, and kept: see `poller dead-letters list`. After an update try "
+        "`poller dead-letters retry`; `poller dead-letters drop` lets go of what stays."
     )
     yield _counted("answers_not_understood", "", journal.quarantined, text, counts)
     low = journal.disk_free < settings.disk_free
@@ -296,6 +298,21 @@ def _journal(status: DaemonStatus, settings: Alerts, counts: dict[str, Any]) -> 
         ),
         severity="critical",
         stage=f"{len(aside)}" if aside else "",
+    )
+    gone = journal.vanished_at is not None
+    yield Finding(
+        "journal_vanished",
+        "",
+        holds=gone,
+        title="The journal vanished" if gone else "The new journal has been in its place for a week",
+        text=(
+            "It was moved or deleted while the poller ran; a new one was begun. If you have it, stop the "
+            "poller, take it back with `poller salvage`, and start it again."
+            if gone
+            else "What the one before held is gone, unless it was taken back."
+        ),
+        severity="critical",
+        stage=f"{journal.vanished_at:%Y%m%dT%H%M%S}" if journal.vanished_at else "",
     )
     yield Finding(
         "journal_full",

@@ -120,7 +120,7 @@ class CarDataSource:
         clock, memory = context.clock, context.memory
         self._auth = Auth(name, settings, context, self.account)
         self._ledger = Ledger(
-            Spare(memory, context.directory / FOLDER, clock),
+            Spare(memory, context.directory / FOLDER),
             self.account,
             clock,
             limit=settings.quota_per_day,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from poller.errors import SourceUnavailable
 from poller.runtime.clock import Clock
-from poller.sources.http import Call, NotSent, Reply
+from poller.sources.http import Call, Reply
 from poller.sources.mybmw.login.auth import Auth
 from poller.sources.mybmw.login.tokens import Tokens
 from poller.sources.mybmw.refusals import refusal
@@ -90,12 +90,24 @@ class MyBmwClient:
         """Tell a vehicle something; after a 401, which did nothing, once more.
 
         Raises InDoubt if it may have been carried out, any other SourceError if it was not;
-        CommandRefused if a login had to be refreshed first, and the deadline is over now.
+        CommandRefused if the deadline was over before the first byte of it could be written.
         """
 
         async def send(call: Call) -> Reply:
-            # Reaching the server takes two steps, the line and its encryption.
-            return await self._once(replace(call, connect_within=deadline.left() / 2))
+            written = False
+
+            def look() -> None:
+                nonlocal written
+                deadline.check()
+                written = True
+
+            try:
+                return await self._transport.send_once(replace(call, last_look=look))
+            except SourceUnavailable as error:
+                if written:
+                    raise InDoubt(error.message, reason=error.reason) from error
+                deadline.check()  # where that is over too, it is what the owner must hear
+                raise
 
         call = Call("POST", path, headers, params, json=body)
         return await self._ask(brand, call, send=send, good=_ANY_SUCCESS)
@@ -143,11 +155,3 @@ class MyBmwClient:
             session=tokens.session,
         )
         return replace(call, headers={**common, **call.headers})
-
-    async def _once(self, call: Call) -> Reply:
-        try:
-            return await self._transport.send_once(call)
-        except NotSent:
-            raise
-        except SourceUnavailable as error:
-            raise InDoubt(error.message, reason=error.reason) from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import pytest
 
 from poller.errors import CommandRefused, RateLimited, SourceUnavailable
-from poller.sources.http import NotSent
+from poller.sources.http import NotSent, Reply
 from poller.sources.mybmw.client import InDoubt, MyBmwClient
 from poller.sources.mybmw.login.tokens import Tokens
 from poller.sources.mybmw.regions import SERVERS
@@ -36,13 +37,15 @@ class Login:
 
 
 class Wire:
-    """Counts what goes out, and fails as told."""
+    """Counts what goes out, and fails as told: when it is written, or before, if nobody is `reached`."""
 
-    def __init__(self, error):
-        self.error, self.sent = error, 0
+    def __init__(self, error, *, reached=True):
+        self.error, self.reached, self.sent = error, reached, 0
 
-    async def send_once(self, _call):
+    async def send_once(self, call):
         self.sent += 1
+        if self.reached:
+            call.last_look()
         raise self.error
 
     send = None  # an order that goes this way would be repeated
@@ -60,10 +63,12 @@ async def order(one: MyBmwClient):
 
 
 async def test_a_server_that_was_not_reached_did_nothing() -> None:
-    wire = Wire(NotSent("BMW could not be reached"))
-    with pytest.raises(NotSent):
-        await order(client(wire))
-    assert wire.sent == 1
+    """Nor where a proxy did not answer in time, which it was asked for the line to BMW."""
+    for error in (NotSent("BMW could not be reached"), SourceUnavailable("no answer", reason="timeout")):
+        wire = Wire(error, reached=False)
+        with pytest.raises(type(error)) as raised:
+            await order(client(wire))
+        assert (raised.value, wire.sent) == (error, 1)
 
 
 @pytest.mark.parametrize("reason", ["timeout", "network", "server", "malformed"])
@@ -83,29 +88,36 @@ async def test_without_a_login_nothing_goes_out(error) -> None:
     assert wire.sent == 0
 
 
-class Attentive(Wire):
-    """Keeps how long the way may take."""
+class Slow(Wire):
+    """Takes `seconds` of `clock` to stand, and says so; None as an error: the order is written then."""
 
-    def __init__(self, error):
+    def __init__(self, error, clock, seconds):
         super().__init__(error)
-        self.within = []
+        self.clock, self.seconds = clock, seconds
 
     async def send_once(self, call):
-        self.within.append(call.connect_within)
-        return await super().send_once(call)
+        await self.clock.advance(self.seconds)
+        if self.error is not None:
+            raise self.error
+        call.last_look()
+        self.sent += 1
+        return Reply(200, {}, b"{}")
 
 
-async def test_reaching_the_server_ends_with_the_minute_too() -> None:
-    """Two steps lie before the order, the line and its encryption: neither may take what is left of it."""
+@pytest.mark.parametrize(
+    ("seconds", "error", "ends"),
+    [
+        (59, None, nullcontext()),
+        (60, None, pytest.raises(CommandRefused, match="could not be sent within 60 s")),
+        (59, NotSent("BMW could not be reached"), pytest.raises(NotSent)),
+        (60, NotSent("BMW could not be reached"), pytest.raises(CommandRefused, match="within 60 s")),
+    ],
+)
+async def test_what_the_line_takes_to_stand_counts_too(seconds, error, ends) -> None:
+    """A proxy that is slow, a machine put to sleep over the handshake: the first byte may come too late."""
     clock = ManualClock(NOW)
-    wire = Attentive(NotSent("BMW could not be reached"))
-    deadline = Deadline(clock)
-    for passed, left in ((0, 30.0), (50, 5.0)):
-        await clock.advance(passed)
-        with pytest.raises(NotSent):
-            await client(wire).order("/x", "bmw", headers={}, params={}, body={}, deadline=deadline)
-        assert wire.within[-1] == left
-    await clock.advance(10)
-    with pytest.raises(CommandRefused):
+    wire = Slow(error, clock, seconds)
+    with ends:
+        deadline = Deadline(clock)
         await client(wire).order("/x", "bmw", headers={}, params={}, body={}, deadline=deadline)
-    assert wire.sent == 2
+    assert wire.sent == (seconds < 60 and error is None)

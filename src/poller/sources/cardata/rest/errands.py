@@ -143,6 +143,8 @@ class Errands:
 
     async def _admitted(self) -> bool:
         """Whether BMW may be asked, and there is a token to ask with."""
+        if self._wait is None:
+            self._wait = self._told_before()
         if self._wait is not None and not self._wait.reached(self._clock):
             return False
         try:
@@ -166,6 +168,15 @@ class Errands:
         # The quota has its ledger, which also knows of calls that come free.
         if isinstance(error, RateLimited) and error.reason != "quota":
             self._wait = Until.told(error.until, self._clock)
+
+    def _told_before(self) -> Until | None:
+        """Until when we were told to wait before a restart; never longer than it was then."""
+        trouble = self._troubles.get(_ACCOUNT)
+        if trouble is None or not isinstance(trouble.error, RateLimited) or trouble.error.reason == "quota":
+            return None
+        # A clock that was ahead then must not keep us waiting for years.
+        until = min(trouble.error.until, self._clock.now() + (trouble.error.until - trouble.at))
+        return Until.told(until, self._clock)
 
     async def _note(self, place: Place, error: SourceError) -> None:
         now, before = self._clock.now(), self._troubles.get(place)

@@ -68,8 +68,9 @@ class Troubles:
         """Read what is kept; what is damaged is not known."""
         kept = await self._memory.recall(self._key) or {}
         self._found = {}
-        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
-            for row in kept.get("troubles", ()):
+        rows = kept.get("troubles")
+        for row in rows if isinstance(rows, list) else ():
+            with contextlib.suppress(KeyError, TypeError, ValueError):
                 self._found[str(row["what"]), str(row["vin"])] = _trouble_of(row)
 
     def get(self, place: Place) -> Trouble | None:

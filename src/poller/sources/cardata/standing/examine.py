@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
-from poller.errors import JournalError, LoginRequired, SourceError
-from poller.runtime.status import Channels
+from poller.errors import JournalError, LoginRequired, RateLimited, SourceError
+from poller.runtime.status import Channels, Silence
 from poller.sources.base import SourceContext
 from poller.sources.cardata.cars.dossier import Dossier
 from poller.sources.cardata.cars.garage import PRIMARY
@@ -97,7 +97,14 @@ class _Examiner:
         for vin in self._parts.dossiers:
             self._descriptors(vin)
         if not self._parts.dossiers:
-            self._say("warn", "descriptors", "nothing has come from any car yet", "start `poller run`")
+            self._say("warn", "descriptors", "nothing has come from any car yet", self._first_step())
+
+    def _first_step(self) -> str:
+        """What brings the first values."""
+        if any(finding.level == "bad" for finding in self.findings):
+            return "mend first what is BAD above"
+        runs = self._parts.channels is not None
+        return "the poller runs: look again after its next poll" if runs else "start `poller run`"
 
     def _say(self, level: Level, subject: str, text: str, mend: str | None = None) -> None:
         self.findings.append(Finding(level, subject, text, mend))
@@ -159,11 +166,22 @@ class _Examiner:
             return
         if stream.connected:
             self._say("ok", "stream", "connected, and subscribed")
+        elif stream.failure is not None and self._is_logins(stream.failure.message):
+            self._say("warn", "stream", "not connected: the login is refused, see below")
         elif stream.failure is not None:
             level: Level = "bad" if stream.state in ("kicked", "refused") else "warn"
             self._say(level, "stream", stream.failure.message, stream.failure.hint)
         else:
             self._say("warn", "stream", "not connected yet")
+
+    def _refused(self) -> Silence | None:
+        """What BMW refuses the whole account, as the running poller knows it."""
+        silences = self._parts.channels.silences if self._parts.channels else ()
+        return next((one for one in silences if one.condition == "refused" and not one.vehicle), None)
+
+    def _is_logins(self, message: str) -> bool:
+        refused = self._refused()
+        return refused is not None and refused.message == message
 
     # What BMW allows.
 
@@ -173,15 +191,14 @@ class _Examiner:
         except SourceError as error:
             self.login_required = isinstance(error, LoginRequired)
             if self.login_required or not self._is_unreached(self._settings.auth_url, "login"):
-                self._say("bad", "login", error.message, error.hint or _AGAIN)
+                self._say(_level(error), "login", error.message, error.hint or _AGAIN)
             return None
         left = tokens.refresh_expires_at - self._parts.context.clock.now()
         text = f"good for {left / timedelta(days=1):.0f} days, and renewed by itself"
         # It is refreshed every day: one that has so little left could not be for days.
         short = left < timedelta(days=DAEMON.login_days)
         lacks = self._parts.auth.lacks(tokens)
-        silences = self._parts.channels.silences if self._parts.channels else ()
-        refused = next((one for one in silences if one.condition == "refused" and not one.vehicle), None)
+        refused = self._refused()
         if refused is not None and not lacks:
             self._say("bad", "login", f"refused: {refused.message}", refused.hint or _AGAIN)
         else:
@@ -214,7 +231,20 @@ class _Examiner:
         """What the REST server did not give, and whether it was reached at all."""
         if isinstance(error, SourceError) and error.reason in ("network", "timeout"):
             self._unreached.add(self._settings.api_url)
-        self._say("bad", subject, error.message, error.hint or _AGAIN)
+        if isinstance(error, LoginRequired) and error.reason == LoginRequired.reason:
+            self._refuse_login(error)
+            self._say("warn", subject, "not given: the login is refused")
+        elif any(finding.text == error.message for finding in self.findings):
+            self._say("warn", subject, "not given either, for the same reason")
+        else:
+            self._say(_level(error), subject, error.message, error.hint or _AGAIN)
+
+    def _refuse_login(self, error: LoginRequired) -> None:
+        """A login that could be refreshed looked good until BMW was asked."""
+        refused = Finding("bad", "login", f"refused: {error.message}", error.hint or _AGAIN)
+        self.findings = [
+            refused if (one.subject, one.level) == ("login", "ok") else one for one in self.findings
+        ]
 
     async def _ask(self) -> None:
         """Who looks every hour, by a timer say, must not spend what is kept for a recovery."""
@@ -305,3 +335,8 @@ class _Examiner:
         if stream is None or not stream.connected or stream.since is None or stream.last_message_at is None:
             return False
         return self._parts.context.clock.now() - stream.since >= _HEARD_ENOUGH
+
+
+def _level(error: SourceError | JournalError) -> Level:
+    """A wait ends by itself."""
+    return "warn" if isinstance(error, RateLimited) else "bad"
