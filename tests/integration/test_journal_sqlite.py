@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -135,6 +137,17 @@ class TestFiles:
 
 
 class TestLock:
+    def test_an_owner_who_is_still_writing_his_name_is_waited_for(self, tmp_path):
+        """Of many that are started together, each is told who was first."""
+        held = os.open(tmp_path / "poller.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        writing = threading.Timer(0.02, os.write, (held, b"4711 home\n"))
+        writing.start()
+        with pytest.raises(JournalLocked, match="process 4711 on home"):
+            DirectoryLock(tmp_path).acquire()
+        writing.join()
+        os.close(held)
+
     async def test_a_second_opener_is_told_who_was_first(self, path, opened):
         second = SqliteJournal(path, Policy(), ManualClock())
         for _ in range(2):

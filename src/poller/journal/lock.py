@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
 
 from poller.errors import JournalLocked
@@ -28,7 +29,7 @@ class DirectoryLock:
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode())
         except BlockingIOError as error:
-            owner = os.read(descriptor, 300).decode("utf-8", "replace").split()
+            owner = _named(descriptor)
             os.close(descriptor)
             raise _locked(self._path.parent, owner) from error
         except BaseException:
@@ -41,6 +42,15 @@ class DirectoryLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _named(descriptor: int) -> list[str]:
+    """Process and host; who has just taken the lock may still be writing his name."""
+    for _ in range(50):
+        if owner := os.pread(descriptor, 300, 0).decode("utf-8", "replace").split():
+            return owner
+        time.sleep(0.01)
+    return []
 
 
 def _locked(folder: Path, owner: list[str]) -> JournalLocked:
