@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class PollerError(Exception):
@@ -96,6 +96,10 @@ class SourceUnavailable(SourceError):
     """The source could not be asked; it will be asked again."""
 
     reason = "unavailable"
+
+
+#: Reasons of SourceUnavailable that may be gone a moment later.
+PASSING: Final = frozenset({"network", "timeout", "server"})
 
 
 class RateLimited(SourceError):

@@ -14,6 +14,7 @@ from poller.commands.base import unknown
 from poller.commands.choice import Chosen, choose
 from poller.commands.polls import poll_now
 from poller.errors import (
+    PASSING,
     CommandRefused,
     ConfigError,
     JournalError,
@@ -37,9 +38,6 @@ from poller.vehicle.command import (
 )
 from poller.vehicle.privacy import Rendering, short_vin
 from poller.vehicle.records import Json, Record, milliseconds
-
-#: Why a server could not be asked, where a poll would simply come again.
-_PASSING = frozenset({"network", "timeout", "server"})
 
 logger = log.get("commands")
 
@@ -185,7 +183,7 @@ async def _carry_out(app: App, chosen: Chosen, source: Remote, order: Order, dea
 
 def _hint(error: PollerError | None) -> str | None:
     """Polls are repeated, and say so; an order never is."""
-    if isinstance(error, SourceUnavailable) and error.reason in _PASSING:
+    if isinstance(error, SourceUnavailable) and error.reason in PASSING:
         return "nothing was sent, and nothing will be by itself: give the order again"
     return error.hint if error else None
 

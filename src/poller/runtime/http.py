@@ -16,7 +16,7 @@ class Client(httpx.AsyncClient):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._jar = _Jar()
+        self._jar = _Jar(super().cookies)
 
     @property
     def cookies(self) -> httpx.Cookies:

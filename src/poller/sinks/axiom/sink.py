@@ -115,8 +115,8 @@ class AxiomSink:
                 response = await client.send(request, stream=True)
                 async with contextlib.aclosing(response):
                     headers = {name.lower(): value for name, value in response.headers.items()}
-                    body = self._without_token(await _read(response))
-                    return Reply(response.status_code, headers, body)
+                    said = self._without_token(await _read(response))
+                    return Reply(response.status_code, headers, said)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             message = f"cannot reach {endpoint.host}: {quoted(str(error)) or type(error).__name__}"
             raise SinkUnavailable(message, reason="network") from error

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
 from urllib.parse import urlsplit
 
-from poller.errors import SourceUnavailable
+from poller.errors import PASSING, SourceUnavailable
 from poller.runtime.clock import Clock
 from poller.runtime.retry import retry_transient
 from poller.sources import http
 from poller.sources.http import Call, HttpClient, Reply
-
-#: Reasons that may be gone a moment later.
-_TRANSIENT: Final = frozenset({"network", "timeout", "server"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +47,7 @@ class Transport:
         """
         return await retry_transient(
             lambda: self.send_once(call),
-            on=lambda error: isinstance(error, SourceUnavailable) and error.reason in _TRANSIENT,
+            on=lambda error: isinstance(error, SourceUnavailable) and error.reason in PASSING,
             clock=self._clock,
         )
 
